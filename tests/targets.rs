@@ -1,0 +1,2 @@
+//! layering
+#[test] fn t(){}
