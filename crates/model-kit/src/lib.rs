@@ -1,1 +1,7 @@
 //! `model-kit`
+
+mod error;
+mod font;
+
+pub use error::{Error, Result};
+pub use font::{font_bytes, font_bytes_semibold};
