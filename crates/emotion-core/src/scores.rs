@@ -1,7 +1,10 @@
 //! Probability vectors over a label set.
 
+use std::fmt;
+
+use serde::de::{MapAccess, Visitor};
 use serde::ser::SerializeMap;
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::{Emotion, Error, LabelSet};
 
@@ -11,7 +14,7 @@ const SUM_TOLERANCE: f32 = 1e-3;
 
 /// How probable each emotion of a [`LabelSet`] is: finite, at least 0, summing to 1.
 ///
-/// Serialised as a map from label to probability, in label order.
+/// Serialised as a map from label to probability, in label order, and read back from one in the order of its entries.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Scores {
     labels: LabelSet,
@@ -138,6 +141,32 @@ impl Serialize for Scores {
     }
 }
 
+impl<'de> Deserialize<'de> for Scores {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct ScoresVisitor;
+
+        impl<'de> Visitor<'de> for ScoresVisitor {
+            type Value = Scores;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a map from emotion to probability")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Scores, A::Error> {
+                let (mut emotions, mut values) = (Vec::new(), Vec::new());
+                while let Some((emotion, value)) = map.next_entry::<Emotion, f32>()? {
+                    emotions.push(emotion);
+                    values.push(value);
+                }
+                let labels = LabelSet::new(&emotions).map_err(serde::de::Error::custom)?;
+                Scores::new(&labels, &values).map_err(serde::de::Error::custom)
+            }
+        }
+
+        deserializer.deserialize_map(ScoresVisitor)
+    }
+}
+
 fn check(labels: &LabelSet, values: &[f32], probability: bool) -> Result<(), Error> {
     if values.len() != labels.len() {
         return Err(Error::WrongLength { expected: labels.len(), got: values.len() });
@@ -190,6 +219,26 @@ mod tests {
         let labels = LabelSet::new(&[Emotion::Sad, Emotion::Angry]).unwrap();
         let json = serde_json::to_string(&Scores::new(&labels, &[0.75, 0.25]).unwrap()).unwrap();
         assert_eq!(json, r#"{"sad":0.75,"angry":0.25}"#);
+    }
+
+    #[test]
+    fn read_back_only_when_it_is_a_probability_vector() {
+        let scores = Scores::from_weights(&LabelSet::face7(), &[1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0]).unwrap();
+        let back: Scores = serde_json::from_str(&serde_json::to_string(&scores).unwrap()).unwrap();
+        assert_eq!(back.labels(), scores.labels());
+        for (back, value) in back.values().iter().zip(scores.values()) {
+            assert!((back - value).abs() < 1e-6);
+        }
+        for bad in [
+            "{}",
+            r#"{"sad":0.5}"#,
+            r#"{"sad":1.5,"happy":-0.5}"#,
+            r#"{"bored":1.0}"#,
+            r#"{"sad":0.5,"sad":0.5}"#,
+            "[1.0]",
+        ] {
+            assert!(serde_json::from_str::<Scores>(bad).is_err(), "{bad}");
+        }
     }
 
     proptest! {
