@@ -1,1 +1,19 @@
-//! `face-prep`
+//! Faces for emotion models: pictures changed for training, resized and turned grey as OpenCV and Pillow do it.
+
+pub mod augment;
+mod crop;
+mod error;
+mod geometry;
+mod gray;
+mod resize;
+mod warp;
+
+pub use crop::{crop, crop_resized};
+pub use error::Error;
+pub use geometry::{Affine, BoundingBox, Point};
+pub use gray::{gray, gray_into};
+pub use resize::{Filter, resize};
+pub use warp::{Border, warp_affine};
+
+/// The pixel of a grey picture, as the generic functions name it.
+pub(crate) type Luma8 = image::Luma<u8>;
