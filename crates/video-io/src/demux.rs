@@ -7,7 +7,7 @@
 use std::fs::{self, File};
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use ffmpeg_next as ffmpeg;
@@ -18,6 +18,7 @@ use ffmpeg_next::util::error::{EAGAIN, ENOMEM};
 use ffmpeg_next::{Packet, Rational, Stream, decoder, media};
 
 use crate::error::{Cause, Error};
+use crate::watched::{Failure, Watched};
 
 /// Decoding threads for each video stream. Two keep a core busy beside the caller's own work; more only cost memory.
 const DECODING_THREADS: usize = 2;
@@ -44,42 +45,6 @@ pub(crate) fn medium_name(medium: media::Type) -> &'static str {
         media::Type::Data => "data",
         media::Type::Attachment => "attachment",
         media::Type::Unknown => "unknown",
-    }
-}
-
-/// Where a reader leaves the system's reason when it fails, because FFmpeg passes on no more than a number.
-type Failure = Arc<Mutex<Option<io::Error>>>;
-
-/// A reader that remembers why it failed.
-struct Watched<R> {
-    inner: R,
-    failure: Failure,
-}
-
-impl<R> Watched<R> {
-    fn note<T>(&self, result: io::Result<T>) -> io::Result<T> {
-        result.map_err(|error| {
-            if error.kind() == io::ErrorKind::Interrupted {
-                return error;
-            }
-            let copy = error.raw_os_error().map_or_else(|| error.kind().into(), io::Error::from_raw_os_error);
-            *self.failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
-            copy
-        })
-    }
-}
-
-impl<R: Read> Read for Watched<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let result = self.inner.read(buffer);
-        self.note(result)
-    }
-}
-
-impl<R: Seek> Seek for Watched<R> {
-    // A seek that fails is an answer to FFmpeg ("not before the start"), not a broken disk.
-    fn seek(&mut self, position: SeekFrom) -> io::Result<u64> {
-        self.inner.seek(position)
     }
 }
 
@@ -111,25 +76,25 @@ impl Demuxer {
         if metadata.is_file() {
             Self::from_seekable(path, file)
         } else {
-            Self::from_io(path, |failure| StreamIo::from_read(Watched { inner: file, failure }))
+            Self::from_io(path, |failure| StreamIo::from_read(Watched::new(file, failure)))
         }
     }
 
     /// Opens anything that reads and seeks; `path` only names it in errors.
     pub(crate) fn from_seekable<R: Read + Seek + Send + 'static>(path: &Path, reader: R) -> Result<Self, Error> {
-        Self::from_io(path, |failure| StreamIo::from_read_seek(Watched { inner: reader, failure }))
+        Self::from_io(path, |failure| StreamIo::from_read_seek(Watched::new(reader, failure)))
     }
 
-    fn from_io(path: &Path, io: impl FnOnce(Failure) -> Result<StreamIo, ffmpeg::Error>) -> Result<Self, Error> {
+    fn from_io(path: &Path, io: impl FnOnce(&Failure) -> Result<StreamIo, ffmpeg::Error>) -> Result<Self, Error> {
         initialise();
         let failure = Failure::default();
         // No protocol is allowed: nothing but the given bytes is read, whatever they ask for.
         let options = ffmpeg::dict!("protocol_whitelist" => "none");
         // No file name is passed: the bytes alone say what they are.
-        let opened = io(failure.clone()).and_then(|io| ffmpeg::format::input_from_stream(io, None, Some(options)));
+        let opened = io(&failure).and_then(|io| ffmpeg::format::input_from_stream(io, None, Some(options)));
         match opened {
             Ok(input) => Ok(Self::new(path, input, failure)),
-            Err(source) => Err(take(&failure).map_or_else(
+            Err(source) => Err(failure.take().map_or_else(
                 || why_unreadable(path, source),
                 |source| Error::Io { path: path.to_owned(), action: "reading", source },
             )),
@@ -143,8 +108,7 @@ impl Demuxer {
     }
 
     fn new(path: &Path, input: Input, failure: Failure) -> Self {
-        let start = input.streams().filter(is_timed).filter_map(|s| seconds(s.start_time(), s.time_base()));
-        let start = start.reduce(f64::min).unwrap_or(0.0);
+        let start = start_of(&input);
         let still = is_still(input.format().name());
         Demuxer { path: path.to_owned(), input, failure, start, still }
     }
@@ -158,7 +122,7 @@ impl Demuxer {
         self.still
     }
 
-    /// The start of the earliest stream on the file's own clock, in seconds: the zero of every time handed out.
+    /// The zero of every time handed out, on the file's own clock, in seconds: see [`start_of`].
     pub(crate) fn start(&self) -> f64 {
         self.start
     }
@@ -227,7 +191,7 @@ impl Demuxer {
                 // A device with nothing to give yet.
                 Err(ffmpeg::Error::Other { errno: EAGAIN }) => std::thread::sleep(Duration::from_millis(2)),
                 Err(error) => {
-                    return match take(&self.failure) {
+                    return match self.failure.take() {
                         Some(source) => Err(Error::Io { path: self.path.clone(), action: "reading", source }),
                         None if error == ffmpeg::Error::Eof => Ok(None),
                         None => Err(Error::Decode { path: self.path.clone(), source: Cause(error) }),
@@ -348,6 +312,19 @@ fn seconds(value: i64, time_base: Rational) -> Option<f64> {
     (value != ffmpeg::ffi::AV_NOPTS_VALUE).then(|| value as f64 * f64::from(time_base))
 }
 
+/// The start of the earliest stream, in seconds. Sound before the clock's zero is what an encoder puts in front to warm
+/// up, and is cut off when decoded: only pictures count there.
+fn start_of(input: &Input) -> f64 {
+    let start_of = |wanted: fn(media::Type) -> bool| {
+        let streams = input.streams().filter(|s| is_timed(s) && wanted(s.parameters().medium()));
+        streams.filter_map(|s| seconds(s.start_time(), s.time_base())).reduce(f64::min)
+    };
+    match start_of(|_| true) {
+        Some(start) if start < 0.0 => start_of(|medium| medium == media::Type::Video).unwrap_or(0.0).min(0.0),
+        start => start.unwrap_or(0.0),
+    }
+}
+
 /// Whether a stream runs along the clock: sound or moving pictures, no cover art.
 fn is_timed(stream: &Stream<'_>) -> bool {
     let medium = stream.parameters().medium();
@@ -358,10 +335,6 @@ fn is_timed(stream: &Stream<'_>) -> bool {
 /// FFmpeg reads every still format through a demuxer called `image2` or `<format>_pipe`.
 fn is_still(demuxer: &str) -> bool {
     demuxer.starts_with("image2") || demuxer.ends_with("_pipe")
-}
-
-fn take(failure: &Failure) -> Option<io::Error> {
-    failure.lock().unwrap_or_else(PoisonError::into_inner).take()
 }
 
 /// Tells an MP4 that lost its index from bytes that never were media.

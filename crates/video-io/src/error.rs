@@ -33,7 +33,7 @@ pub enum Error {
     Io {
         /// The file concerned.
         path: PathBuf,
-        /// What was being done: `opening`, `reading`, `writing`, `renaming`.
+        /// What was being done: `opening`, `reading`, `creating`, `writing`, `renaming`.
         action: &'static str,
         /// The operating system's reason.
         #[source]
@@ -141,6 +141,12 @@ pub enum Error {
         previous: Option<f64>,
         /// The time given, in seconds.
         got: f64,
+    },
+    /// A video was finished without one frame.
+    #[error("{}: a video needs at least one frame, got none", path.display())]
+    NothingWritten {
+        /// The path that the video was to have.
+        path: PathBuf,
     },
     /// The FFmpeg that this program is linked to has no encoder that would do.
     #[error("no {wanted} encoder in the linked FFmpeg: tried {tried}")]

@@ -34,10 +34,11 @@ impl MediaInfo {
 /// As [`VideoReader::open`], but a missing stream is an answer here, as long as there is one of the two.
 /// [`Error::NotMedia`] when there is neither.
 ///
-/// ```no_run
+/// ```
 /// # fn main() -> Result<(), video_io::Error> {
 /// # let folder = tempfile::tempdir().unwrap();
 /// # let path = folder.path().join("clip.mp4");
+/// # video_io::synthetic::write_clip(&path, 64, 48, 25.0, 1.0)?;
 /// let info = video_io::probe(&path)?;
 /// let video = info.video.expect("the clip has pictures");
 /// assert_eq!((video.width, video.height, video.frame_rate), (64, 48, 25.0));

@@ -3,7 +3,6 @@
 use std::cell::RefCell;
 
 use ffmpeg_next as ffmpeg;
-#[cfg(test)]
 use ffmpeg_next::format::Pixel;
 use ffmpeg_next::frame;
 use ffmpeg_next::software::scaling;
@@ -96,7 +95,6 @@ pub(crate) fn to_image(rgb: &frame::Video, orientation: Orientation) -> RgbImage
 
 /// Copies an image into a new picture in RGB24 with even sides, which 4:2:0 video needs: an odd last row or column is
 /// doubled.
-#[cfg(test)]
 pub(crate) fn from_image(image: &RgbImage) -> frame::Video {
     let (width, height) = (image.width().next_multiple_of(2), image.height().next_multiple_of(2));
     let mut rgb = frame::Video::new(Pixel::RGB24, width, height);

@@ -18,10 +18,11 @@ use crate::source::{Frame, FrameSource, ReadReport, VideoInfo};
 ///
 /// Damaged packets are left out and counted, see [`VideoReader::report`]. Memory does not grow with the length.
 ///
-/// ```no_run
+/// ```
 /// # fn main() -> Result<(), video_io::Error> {
 /// # let folder = tempfile::tempdir().unwrap();
 /// # let path = folder.path().join("clip.mp4");
+/// # video_io::synthetic::write_clip(&path, 64, 48, 25.0, 1.0)?;
 /// use video_io::{FrameSource, VideoReader};
 ///
 /// let mut video = VideoReader::open(&path)?;
