@@ -7,7 +7,9 @@ use crate::Emotion;
 #[non_exhaustive]
 pub enum Error {
     /// A name that is no emotion's.
-    #[error("unknown emotion {got:?}: expected one of angry, disgust, fear, happy, sad, surprise, neutral, calm, contempt")]
+    #[error(
+        "unknown emotion {got:?}: expected one of angry, disgust, fear, happy, sad, surprise, neutral, calm, contempt"
+    )]
     UnknownEmotion {
         /// The name that was given.
         got: String,
