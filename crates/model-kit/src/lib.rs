@@ -1,9 +1,27 @@
-//! `model-kit`
+//! What face and speech models share: LibTorch plumbing through [tch](https://docs.rs/tch), and honest evaluation.
+//!
+//! - [`device`]: where networks run and on how many threads; finds CUDA at run time.
+//! - [`layers`]: layers as plain structs, and the [`Network`](layers::Network) trait.
+//! - [`weights`]: safetensors files, written atomically, checked whole before they are loaded.
+//! - [`data`]: the [`Dataset`](data::Dataset) trait, and threads that prepare batches ahead of the network.
+//! - [`optim`], [`schedule`], [`loss`]: the parts of a recipe.
+//! - [`trainer`]: the loop around them, with averaged weights, best and last checkpoints and exact resume.
+//! - [`callback`]: what watches a training.
+//! - [`metrics`]: accuracy, recall, calibration and the evaluation report.
 
+pub mod callback;
+pub mod data;
+pub mod device;
 mod error;
 mod font;
+pub mod layers;
+pub mod loss;
 pub mod metrics;
+pub mod optim;
 mod random;
+pub mod schedule;
+pub mod trainer;
+pub mod weights;
 
-pub use error::{Error, Result};
+pub use error::{Error, Result, ShapeMismatch};
 pub use font::{font_bytes, font_bytes_semibold};

@@ -1,0 +1,213 @@
+//! Samples for a trainer: the [`Dataset`] trait, and threads that prepare batches ahead of the network.
+
+use std::sync::mpsc::sync_channel;
+use std::thread;
+
+use emotion_core::BoxError;
+use rand::seq::SliceRandom;
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
+use tch::{Device, Tensor};
+
+use crate::Error;
+
+/// Samples of one fixed shape, with a probability for each class as the target.
+///
+/// # For implementors
+/// `sample` is called from several threads. It must depend on nothing but its arguments: every random choice
+/// (augmentation, cropping) is drawn from `seed`, so that a training reproduces and resumes exactly. A set for
+/// evaluation ignores the seed.
+pub trait Dataset: Sync {
+    /// The number of samples.
+    fn len(&self) -> usize;
+
+    /// Whether there are none.
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The shape of one input, without the batch dimension.
+    fn input_shape(&self) -> &[i64];
+
+    /// The number of classes.
+    fn classes(&self) -> usize;
+
+    /// Writes sample `index` into `input` (row-major, as long as the shape's product) and its class probabilities, which
+    /// sum to 1, into `target`. Both come filled with zeros.
+    ///
+    /// # Errors
+    /// Whatever keeps the sample from being read.
+    fn sample(&self, index: usize, seed: u64, input: &mut [f32], target: &mut [f32]) -> Result<(), BoxError>;
+}
+
+/// Mixes numbers into a seed that has nothing in common with the seeds of other numbers (SplitMix64's finaliser).
+pub fn mix_seed(seed: u64, numbers: &[u64]) -> u64 {
+    numbers.iter().fold(seed, |state, number| {
+        let mut z = state.wrapping_add(0x9e37_79b9_7f4a_7c15).wrapping_add(number.wrapping_mul(0xd1b5_4a32_d192_ed03));
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    })
+}
+
+/// A sample that a batch asks for.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Request {
+    index: usize,
+    seed: u64,
+}
+
+/// The batches of one training epoch: a shuffle by `seed` and `epoch`. The samples beyond the last full batch sit this
+/// epoch out, unless they are all there is.
+pub(crate) fn training_plan(len: usize, batch_size: usize, seed: u64, epoch: usize) -> Vec<Vec<Request>> {
+    let mut order: Vec<usize> = (0..len).collect();
+    order.shuffle(&mut ChaCha8Rng::seed_from_u64(mix_seed(seed, &[1, epoch as u64])));
+    order.truncate((len / batch_size * batch_size).max(len.min(batch_size)));
+    let request = |&index: &usize| Request { index, seed: mix_seed(seed, &[2, epoch as u64, index as u64]) };
+    order.chunks(batch_size).map(|batch| batch.iter().map(request).collect()).collect()
+}
+
+/// Every sample once, in order.
+pub(crate) fn evaluation_plan(len: usize, batch_size: usize) -> Vec<Vec<Request>> {
+    let order: Vec<Request> = (0..len).map(|index| Request { index, seed: 0 }).collect();
+    order.chunks(batch_size).map(<[Request]>::to_vec).collect()
+}
+
+/// A prepared batch, not yet on a device.
+pub(crate) struct Batch {
+    size: usize,
+    inputs: Vec<f32>,
+    targets: Vec<f32>,
+}
+
+impl Batch {
+    fn prepare<D: Dataset + ?Sized>(dataset: &D, requests: &[Request]) -> Result<Self, Error> {
+        let width = dataset.input_shape().iter().product::<i64>() as usize;
+        let classes = dataset.classes();
+        let mut inputs = vec![0.0; requests.len() * width];
+        let mut targets = vec![0.0; requests.len() * classes];
+        let places = inputs.chunks_exact_mut(width).zip(targets.chunks_exact_mut(classes));
+        for (&Request { index, seed }, (input, target)) in requests.iter().zip(places) {
+            dataset.sample(index, seed, input, target).map_err(|source| Error::Sample { index, source })?;
+        }
+        Ok(Self { size: requests.len(), inputs, targets })
+    }
+
+    /// `(inputs [batch, …], targets [batch, classes])` on the device.
+    pub(crate) fn to_tensors(&self, shape: &[i64], classes: usize, device: Device) -> Result<(Tensor, Tensor), Error> {
+        let mut size = vec![self.size as i64];
+        size.extend_from_slice(shape);
+        let inputs = Tensor::f_from_slice(&self.inputs)?.f_view(size.as_slice())?.f_to_device(device)?;
+        let targets = Tensor::f_from_slice(&self.targets)?.f_view([self.size as i64, classes as i64])?.f_to_device(device)?;
+        Ok((inputs, targets))
+    }
+}
+
+/// Prepares the batches of a plan on `threads` threads and hands them over in the plan's order, until `consume` says
+/// that it wants no more. With 0 threads the caller's own thread prepares them.
+pub(crate) fn for_each_batch<D: Dataset + ?Sized>(
+    dataset: &D,
+    plan: &[Vec<Request>],
+    threads: usize,
+    mut consume: impl FnMut(usize, Batch) -> Result<bool, Error>,
+) -> Result<(), Error> {
+    if threads == 0 {
+        for (number, requests) in plan.iter().enumerate() {
+            if !consume(number, Batch::prepare(dataset, requests)?)? {
+                break;
+            }
+        }
+        return Ok(());
+    }
+    thread::scope(|scope| {
+        // Thread t prepares batches t, t + threads, …, each over a channel of its own: the order needs no sorting.
+        let receivers: Vec<_> = (0..threads)
+            .map(|first| {
+                let (sender, receiver) = sync_channel(2);
+                scope.spawn(move || {
+                    for requests in plan.iter().skip(first).step_by(threads) {
+                        if sender.send(Batch::prepare(dataset, requests)).is_err() {
+                            return;
+                        }
+                    }
+                });
+                receiver
+            })
+            .collect();
+        for number in 0..plan.len() {
+            // A closed channel means that its thread panicked; leaving the scope passes the panic on.
+            let Ok(batch) = receivers[number % threads].recv() else { break };
+            if !consume(number, batch?)? {
+                break;
+            }
+        }
+        Ok(())
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Numbers;
+
+    impl Dataset for Numbers {
+        fn len(&self) -> usize {
+            103
+        }
+        fn input_shape(&self) -> &[i64] {
+            &[2]
+        }
+        fn classes(&self) -> usize {
+            2
+        }
+        fn sample(&self, index: usize, seed: u64, input: &mut [f32], target: &mut [f32]) -> Result<(), BoxError> {
+            if index == 999 {
+                return Err("no such sample".into());
+            }
+            input.copy_from_slice(&[index as f32, (seed % 1000) as f32]);
+            target[index % 2] = 1.0;
+            Ok(())
+        }
+    }
+
+    fn collect(threads: usize, plan: &[Vec<Request>]) -> Vec<f32> {
+        let mut all = Vec::new();
+        for_each_batch(&Numbers, plan, threads, |_, batch| {
+            all.extend(batch.inputs);
+            Ok(true)
+        })
+        .unwrap();
+        all
+    }
+
+    #[test]
+    fn batches_do_not_depend_on_the_number_of_threads() {
+        let plan = training_plan(103, 10, 7, 3);
+        assert_eq!(plan.len(), 10);
+        let alone = collect(0, &plan);
+        assert_eq!(alone, collect(1, &plan));
+        assert_eq!(alone, collect(4, &plan));
+        assert_ne!(alone, collect(0, &training_plan(103, 10, 7, 4)));
+    }
+
+    #[test]
+    fn small_sets_make_one_batch_and_evaluation_sees_every_sample() {
+        assert_eq!(training_plan(3, 10, 0, 1).concat().len(), 3);
+        let indices: Vec<usize> = evaluation_plan(103, 10).concat().iter().map(|request| request.index).collect();
+        assert_eq!(indices, (0..103).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn a_failing_sample_is_named_and_stopping_early_does_not_hang() {
+        let bad = vec![vec![Request { index: 999, seed: 0 }]];
+        assert!(matches!(for_each_batch(&Numbers, &bad, 2, |_, _| Ok(true)), Err(Error::Sample { index: 999, .. })));
+        let mut seen = 0;
+        for_each_batch(&Numbers, &evaluation_plan(103, 1), 3, |_, _| {
+            seen += 1;
+            Ok(seen < 5)
+        })
+        .unwrap();
+        assert_eq!(seen, 5);
+    }
+}

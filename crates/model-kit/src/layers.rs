@@ -1,0 +1,390 @@
+//! Layers as plain structs, so that a network's parts can be read, tested and folded.
+//!
+//! Every `forward` returns LibTorch's error instead of panicking, and every constructor takes a [`Path`], the place of
+//! the layer's tensors in a [`tch::nn::VarStore`]; tensors have PyTorch's names (`weight`, `bias`, `running_mean`, …).
+
+use std::fmt;
+
+use tch::nn::{Init, Path};
+use tch::{Kind, TchError, Tensor};
+
+/// The result of building or running a layer.
+pub type Result<T, E = TchError> = std::result::Result<T, E>;
+
+/// A network that maps a batch of inputs to a batch of class scores.
+pub trait Network: fmt::Debug + Send {
+    /// # Shapes
+    /// `input` `[batch, …]` as the network defines it → logits `[batch, classes]`.
+    ///
+    /// `train` switches dropout on and lets batch norm use (and update from) the batch's own statistics.
+    ///
+    /// # Errors
+    /// LibTorch's, for an input of another shape, kind or device.
+    fn forward(&self, input: &Tensor, train: bool) -> Result<Tensor>;
+
+    /// Merges batch norms into the layers before them, for faster inference. The network cannot be trained afterwards.
+    /// Networks without batch norm have nothing to do, which is the default.
+    ///
+    /// # Errors
+    /// LibTorch's.
+    fn fold(&mut self) -> Result<()> {
+        Ok(())
+    }
+}
+
+impl<N: Network + ?Sized> Network for Box<N> {
+    fn forward(&self, input: &Tensor, train: bool) -> Result<Tensor> {
+        (**self).forward(input, train)
+    }
+
+    fn fold(&mut self) -> Result<()> {
+        (**self).fold()
+    }
+}
+
+/// He et al. 2015, fan-out, for layers followed by a ReLU (what torchvision's residual networks use).
+pub const KAIMING: Init = Init::Kaiming {
+    dist: tch::nn::init::NormalOrUniform::Normal,
+    fan: tch::nn::init::FanInOut::FanOut,
+    non_linearity: tch::nn::init::NonLinearity::ReLU,
+};
+
+/// A 2-D convolution with a square kernel.
+#[derive(Debug)]
+pub struct Conv2d {
+    weight: Tensor,
+    bias: Option<Tensor>,
+    stride: i64,
+    padding: i64,
+}
+
+impl Conv2d {
+    /// A convolution that keeps the size at stride 1 ("same" padding for odd kernels), initialised by [`KAIMING`].
+    ///
+    /// # Errors
+    /// LibTorch's.
+    pub fn new(path: &Path, inputs: i64, outputs: i64, kernel: i64, stride: i64, bias: bool) -> Result<Self> {
+        Ok(Self {
+            weight: path.f_var("weight", &[outputs, inputs, kernel, kernel], KAIMING)?,
+            bias: if bias { Some(path.f_zeros("bias", &[outputs])?) } else { None },
+            stride,
+            padding: kernel / 2,
+        })
+    }
+
+    /// # Shapes
+    /// `[batch, inputs, height, width]` → `[batch, outputs, ⌈height/stride⌉, ⌈width/stride⌉]`
+    ///
+    /// # Errors
+    /// LibTorch's, for an input of another shape.
+    pub fn forward(&self, input: &Tensor) -> Result<Tensor> {
+        let (stride, padding) = ([self.stride; 2], [self.padding; 2]);
+        input.f_conv2d(&self.weight, self.bias.as_ref(), stride, padding, [1, 1], 1)
+    }
+}
+
+/// A 1-D convolution.
+#[derive(Debug)]
+pub struct Conv1d {
+    weight: Tensor,
+    bias: Option<Tensor>,
+    stride: i64,
+    padding: i64,
+}
+
+impl Conv1d {
+    /// A convolution that keeps the length at stride 1 ("same" padding for odd kernels), initialised by [`KAIMING`].
+    ///
+    /// # Errors
+    /// LibTorch's.
+    pub fn new(path: &Path, inputs: i64, outputs: i64, kernel: i64, stride: i64, bias: bool) -> Result<Self> {
+        Ok(Self {
+            weight: path.f_var("weight", &[outputs, inputs, kernel], KAIMING)?,
+            bias: if bias { Some(path.f_zeros("bias", &[outputs])?) } else { None },
+            stride,
+            padding: kernel / 2,
+        })
+    }
+
+    /// # Shapes
+    /// `[batch, inputs, length]` → `[batch, outputs, ⌈length/stride⌉]`
+    ///
+    /// # Errors
+    /// LibTorch's, for an input of another shape.
+    pub fn forward(&self, input: &Tensor) -> Result<Tensor> {
+        input.f_conv1d(&self.weight, self.bias.as_ref(), [self.stride], [self.padding], [1], 1)
+    }
+}
+
+/// Batch normalisation over the second dimension (Ioffe & Szegedy 2015), for inputs of any rank from 2.
+#[derive(Debug)]
+pub struct BatchNorm {
+    weight: Tensor,
+    bias: Tensor,
+    running_mean: Tensor,
+    running_var: Tensor,
+    momentum: f64,
+    eps: f64,
+}
+
+impl BatchNorm {
+    /// Weights start at one. Momentum 0.1 and epsilon 1e-5 as in PyTorch.
+    ///
+    /// # Errors
+    /// LibTorch's.
+    pub fn new(path: &Path, channels: i64) -> Result<Self> {
+        Self::with(path, channels, 0.1, 1e-5)
+    }
+
+    /// With PyTorch's `momentum` (the share of the new statistics: Keras' momentum m is 1 − m here) and `eps`.
+    ///
+    /// # Errors
+    /// LibTorch's.
+    pub fn with(path: &Path, channels: i64, momentum: f64, eps: f64) -> Result<Self> {
+        Ok(Self {
+            weight: path.f_ones("weight", &[channels])?,
+            bias: path.f_zeros("bias", &[channels])?,
+            running_mean: path.f_zeros_no_train("running_mean", &[channels])?,
+            running_var: path.f_ones_no_train("running_var", &[channels])?,
+            momentum,
+            eps,
+        })
+    }
+
+    /// # Shapes
+    /// `[batch, channels, …]` → the same
+    ///
+    /// # Errors
+    /// LibTorch's, for another number of channels, or for training on one value per channel.
+    pub fn forward(&self, input: &Tensor, train: bool) -> Result<Tensor> {
+        input.f_batch_norm(
+            Some(&self.weight),
+            Some(&self.bias),
+            Some(&self.running_mean),
+            Some(&self.running_var),
+            train,
+            self.momentum,
+            self.eps,
+            true,
+        )
+    }
+
+    /// What the layer does at inference: `(scale, shift)` per channel.
+    fn affine(&self) -> Result<(Tensor, Tensor)> {
+        let scale = self.weight.f_div(&self.running_var.f_add_scalar(self.eps)?.f_sqrt()?)?;
+        let shift = self.bias.f_sub(&self.running_mean.f_mul(&scale)?)?;
+        Ok((scale, shift))
+    }
+}
+
+/// A convolution without bias, then batch norm; [`fold`](Self::fold) makes one convolution of both.
+#[derive(Debug)]
+pub struct ConvBn {
+    conv: Conv2d,
+    norm: Option<BatchNorm>,
+}
+
+impl ConvBn {
+    /// Names: `conv.weight`, `norm.weight`, `norm.bias`, `norm.running_mean`, `norm.running_var`.
+    ///
+    /// # Errors
+    /// LibTorch's.
+    pub fn new(path: &Path, inputs: i64, outputs: i64, kernel: i64, stride: i64) -> Result<Self> {
+        Ok(Self {
+            conv: Conv2d::new(&path.sub("conv"), inputs, outputs, kernel, stride, false)?,
+            norm: Some(BatchNorm::new(&path.sub("norm"), outputs)?),
+        })
+    }
+
+    /// Shapes as [`Conv2d::forward`].
+    ///
+    /// # Errors
+    /// LibTorch's, for an input of another shape.
+    pub fn forward(&self, input: &Tensor, train: bool) -> Result<Tensor> {
+        let output = self.conv.forward(input)?;
+        match &self.norm {
+            Some(norm) => norm.forward(&output, train),
+            None => Ok(output),
+        }
+    }
+
+    /// Multiplies the batch norm into the convolution. Later calls do nothing.
+    ///
+    /// # Errors
+    /// LibTorch's.
+    pub fn fold(&mut self) -> Result<()> {
+        let Some(norm) = self.norm.take() else { return Ok(()) };
+        tch::no_grad(|| {
+            let (scale, shift) = norm.affine()?;
+            self.conv.weight = self.conv.weight.f_mul(&scale.f_view([-1, 1, 1, 1])?)?.f_detach()?;
+            self.conv.bias = Some(shift.f_detach()?);
+            Ok(())
+        })
+    }
+}
+
+/// A dense layer.
+#[derive(Debug)]
+pub struct Linear {
+    weight: Tensor,
+    bias: Tensor,
+}
+
+impl Linear {
+    /// Weights from a normal distribution of deviation √(1/inputs), biases 0.
+    ///
+    /// # Errors
+    /// LibTorch's.
+    pub fn new(path: &Path, inputs: i64, outputs: i64) -> Result<Self> {
+        let init = Init::Randn { mean: 0.0, stdev: (1.0 / inputs as f64).sqrt() };
+        Ok(Self { weight: path.f_var("weight", &[outputs, inputs], init)?, bias: path.f_zeros("bias", &[outputs])? })
+    }
+
+    /// # Shapes
+    /// `[…, inputs]` → `[…, outputs]`
+    ///
+    /// # Errors
+    /// LibTorch's, for another number of inputs.
+    pub fn forward(&self, input: &Tensor) -> Result<Tensor> {
+        input.f_linear(&self.weight, Some(&self.bias))
+    }
+}
+
+/// Squeeze and excitation (Hu et al. 2018): scales each channel by a factor 0..1 computed from all channels' means.
+#[derive(Debug)]
+pub struct SqueezeExcite {
+    reduce: Linear,
+    expand: Linear,
+}
+
+impl SqueezeExcite {
+    /// A bottleneck of `channels / reduction` units, at least 4.
+    ///
+    /// # Errors
+    /// LibTorch's.
+    pub fn new(path: &Path, channels: i64, reduction: i64) -> Result<Self> {
+        let hidden = (channels / reduction).max(4);
+        Ok(Self {
+            reduce: Linear::new(&path.sub("reduce"), channels, hidden)?,
+            expand: Linear::new(&path.sub("expand"), hidden, channels)?,
+        })
+    }
+
+    /// # Shapes
+    /// `[batch, channels, height, width]` → the same
+    ///
+    /// # Errors
+    /// LibTorch's, for another number of channels.
+    pub fn forward(&self, input: &Tensor) -> Result<Tensor> {
+        let means = global_average(input)?;
+        let factors = self.expand.forward(&self.reduce.forward(&means)?.f_relu()?)?.f_sigmoid()?;
+        input.f_mul(&factors.f_unsqueeze(-1)?.f_unsqueeze(-1)?)
+    }
+}
+
+/// A residual block (He et al. 2016): two 3×3 convolutions with batch norm, squeeze and excitation, and a shortcut that
+/// is a 1×1 convolution where the shape changes.
+#[derive(Debug)]
+pub struct Residual {
+    first: ConvBn,
+    second: ConvBn,
+    excite: SqueezeExcite,
+    shortcut: Option<ConvBn>,
+}
+
+impl Residual {
+    /// The first convolution and the shortcut take the `stride`. The second batch norm starts at one like the others.
+    ///
+    /// # Errors
+    /// LibTorch's.
+    pub fn new(path: &Path, inputs: i64, outputs: i64, stride: i64) -> Result<Self> {
+        let same = inputs == outputs && stride == 1;
+        Ok(Self {
+            first: ConvBn::new(&path.sub("first"), inputs, outputs, 3, stride)?,
+            second: ConvBn::new(&path.sub("second"), outputs, outputs, 3, 1)?,
+            excite: SqueezeExcite::new(&path.sub("excite"), outputs, 8)?,
+            shortcut: if same {
+                None
+            } else {
+                Some(ConvBn::new(&path.sub("shortcut"), inputs, outputs, 1, stride)?)
+            },
+        })
+    }
+
+    /// # Shapes
+    /// `[batch, inputs, height, width]` → `[batch, outputs, ⌈height/stride⌉, ⌈width/stride⌉]`
+    ///
+    /// # Errors
+    /// LibTorch's, for an input of another shape.
+    pub fn forward(&self, input: &Tensor, train: bool) -> Result<Tensor> {
+        let hidden = self.first.forward(input, train)?.f_relu()?;
+        let output = self.excite.forward(&self.second.forward(&hidden, train)?)?;
+        match &self.shortcut {
+            Some(shortcut) => output.f_add(&shortcut.forward(input, train)?)?.f_relu(),
+            None => output.f_add(input)?.f_relu(),
+        }
+    }
+
+    /// Folds every batch norm of the block, see [`ConvBn::fold`].
+    ///
+    /// # Errors
+    /// LibTorch's.
+    pub fn fold(&mut self) -> Result<()> {
+        self.first.fold()?;
+        self.second.fold()?;
+        self.shortcut.as_mut().map_or(Ok(()), ConvBn::fold)
+    }
+}
+
+/// The mean over every dimension after the second.
+///
+/// # Shapes
+/// `[batch, channels, …]` → `[batch, channels]`
+///
+/// # Errors
+/// LibTorch's, for fewer than 3 dimensions.
+pub fn global_average(input: &Tensor) -> Result<Tensor> {
+    input.f_flatten(2, -1)?.f_mean_dim([-1i64].as_slice(), false, None::<Kind>)
+}
+
+#[cfg(test)]
+mod tests {
+    use tch::nn::VarStore;
+    use tch::{Device, Kind, no_grad};
+
+    use super::*;
+
+    #[test]
+    fn batch_norm_starts_as_identity() {
+        let store = VarStore::new(Device::Cpu);
+        let norm = BatchNorm::new(&store.root(), 3).unwrap();
+        let input = Tensor::randn([2, 3, 4, 4], (Kind::Float, Device::Cpu));
+        let difference = (norm.forward(&input, false).unwrap() - &input).abs().max();
+        assert!(difference.double_value(&[]) < 1e-4);
+    }
+
+    #[test]
+    fn folding_keeps_the_outputs() {
+        tch::manual_seed(3);
+        let store = VarStore::new(Device::Cpu);
+        let mut block = Residual::new(&store.root(), 4, 8, 2).unwrap();
+        let input = Tensor::randn([16, 4, 12, 12], (Kind::Float, Device::Cpu));
+        // A few passes in training mode give the batch norms statistics that matter.
+        for _ in 0..5 {
+            no_grad(|| block.forward(&input, true).unwrap());
+        }
+        let before = no_grad(|| block.forward(&input, false).unwrap());
+        assert_eq!(before.size(), [16, 8, 6, 6]);
+        block.fold().unwrap();
+        let after = no_grad(|| block.forward(&input, false).unwrap());
+        let worst = (&before - &after).abs().max().double_value(&[]) / before.abs().max().double_value(&[]);
+        assert!(worst < 1e-5, "folded outputs differ by {worst} of the largest");
+    }
+
+    #[test]
+    fn wrong_shapes_are_errors_not_panics() {
+        let store = VarStore::new(Device::Cpu);
+        let conv = Conv2d::new(&store.root(), 3, 8, 3, 1, true).unwrap();
+        assert!(conv.forward(&Tensor::zeros([1, 4, 8, 8], (Kind::Float, Device::Cpu))).is_err());
+    }
+}
