@@ -1,1 +1,9 @@
-//! `fer-model`
+//! Facial expression recognition.
+
+pub mod arch;
+pub mod config;
+pub mod dataset;
+mod error;
+pub mod train;
+
+pub use error::{Error, Result};

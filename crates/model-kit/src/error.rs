@@ -119,7 +119,6 @@ pub enum Error {
     },
 }
 
-
 /// The result of this crate's functions.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 

@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use rand::SeedableRng;
@@ -24,6 +25,16 @@ use crate::optim::{Optimizer, OptimizerConfig};
 use crate::schedule::Schedule;
 use crate::weights::Weights;
 use crate::Error;
+
+/// LibTorch has one random generator for the whole process. Two trainings side by side must not draw from each other's.
+static GENERATOR: Mutex<()> = Mutex::new(());
+
+/// Starts LibTorch's generator anew and keeps other trainings away from it while the guard lives.
+fn seed_generator(seed: u64) -> MutexGuard<'static, ()> {
+    let guard = GENERATOR.lock().unwrap_or_else(PoisonError::into_inner);
+    tch::manual_seed(seed as i64);
+    guard
+}
 
 /// Everything that decides what a training computes.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -237,9 +248,10 @@ impl<N: Network> Trainer<N> {
     pub fn new(config: TrainConfig, device: Device, build: impl Fn(&nn::Path) -> TorchResult<N>) -> Result<Self, Error> {
         config.validate()?;
         let device = device.open()?;
-        tch::manual_seed(config.seed as i64);
+        let generator = seed_generator(config.seed);
         let store = VarStore::new(device);
         let network = build(&store.root())?;
+        drop(generator);
         let averaged = if config.ema_decay > 0.0 {
             let mut store_averaged = VarStore::new(device);
             let network = build(&store_averaged.root())?;
@@ -480,9 +492,8 @@ impl<N: Network> Trainer<N> {
     /// One step of the optimiser on one batch.
     fn step(&mut self, inputs: &Tensor, targets: &Tensor, global: u64, learning_rate: f64) -> Result<(), Error> {
         let config = &self.state.config;
-        // LibTorch's generators cannot be saved, so they start anew at every step.
+        // LibTorch's generator cannot be saved, so it starts anew at every step.
         let seed = mix_seed(config.seed, &[3, global]);
-        tch::manual_seed(seed as i64);
         let mut targets = targets.shallow_clone();
         let mut inputs = inputs.shallow_clone();
         if config.mixup > 0.0 {
@@ -499,7 +510,9 @@ impl<N: Network> Trainer<N> {
         };
 
         self.optimizer.zero_grad();
+        let generator = seed_generator(seed);
         let logits = self.network.forward(&inputs, true)?;
+        drop(generator);
         let loss = loss::cross_entropy(&logits, &targets, class_weights.as_ref())?;
         let value = loss.f_double_value(&[])?;
         if !value.is_finite() {
@@ -528,7 +541,8 @@ impl<N: Network> Trainer<N> {
 
     fn checkpoint(&mut self) -> Result<(), Error> {
         let Some(folder) = &self.folder else { return Ok(()) };
-        let mut weights = Weights { metadata: self.metadata.clone(), ..Weights::default() };
+        let mut weights = Weights::default();
+        weights.metadata = self.metadata.clone();
         weights.extend("model.", &self.store)?;
         if let Some((_, store)) = &self.averaged {
             weights.extend("average.", store)?;

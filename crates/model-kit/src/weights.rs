@@ -137,6 +137,11 @@ impl Weights {
         safetensors::serialize(views, metadata).map_err(|error| unwritable(error.into()))
     }
 
+    /// The file that the tensors came from, or what stands for one.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// The tensors whose name starts with `prefix`, without it.
     pub fn strip_prefix(&self, prefix: &str) -> Self {
         let strip = |(name, tensor): (&String, &Tensor)| Some((name.strip_prefix(prefix)?.to_owned(), tensor.shallow_clone()));
@@ -223,8 +228,8 @@ mod tests {
 
     fn store() -> VarStore {
         let store = VarStore::new(Device::Cpu);
-        store.root().var("a", &[2, 3], Init::Randn { mean: 0.0, stdev: 1.0 });
-        store.root().sub("deep").zeros_no_train("b", &[4]);
+        let _ = store.root().var("a", &[2, 3], Init::Randn { mean: 0.0, stdev: 1.0 });
+        let _ = store.root().sub("deep").zeros_no_train("b", &[4]);
         store
     }
 

@@ -6,7 +6,7 @@ use emotion_core::BoxError;
 use model_kit::Error;
 use model_kit::callback::{Callback, CsvLog, Flow, StepInfo};
 use model_kit::data::{Dataset, mix_seed};
-use model_kit::device::Device;
+use model_kit::device::{Device, set_threads};
 use model_kit::layers::{ConvBn, Linear, Network, Residual, Result as TorchResult, global_average};
 use model_kit::optim::OptimizerConfig;
 use model_kit::trainer::{Report, TrainConfig, Trainer};
@@ -87,6 +87,7 @@ fn config(optimizer: OptimizerConfig, learning_rate: f64) -> TrainConfig {
 }
 
 fn train(config: &TrainConfig, folder: &Path, callback: &mut dyn Callback) -> Result<Report, Error> {
+    set_threads(1)?;
     let mut trainer = Trainer::new(config.clone(), Device::Cpu, Tiny::new)?.save_to(folder)?.loader_threads(2);
     trainer.resume_if_there()?;
     trainer.fit(&Bars(256), Some(&Bars(64)), &mut [callback, &mut CsvLog::new(folder.join("metrics.csv"))])

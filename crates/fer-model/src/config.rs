@@ -1,0 +1,76 @@
+//! What a weights file says about its network.
+
+
+use emotion_core::LabelSet;
+use model_kit::weights::Weights;
+use serde::{Deserialize, Serialize};
+
+use crate::arch::Arch;
+use crate::error::{Error, Result};
+
+/// The metadata key of [`ModelConfig`] in a weights file.
+const KEY: &str = "fer_model";
+
+/// Everything that turns named tensors into a face model.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ModelConfig {
+    /// Name and version, for reports.
+    #[serde(default)]
+    pub name: String,
+    /// The network.
+    pub arch: Arch,
+    /// What its outputs mean, in order.
+    pub labels: LabelSet,
+    /// What is done to pixels before.
+    pub normalisation: Normalisation,
+    /// What logits are divided by before the softmax, above 0: more than 1 makes answers less sure. Default 1.
+    #[serde(default = "one")]
+    pub temperature: f32,
+}
+
+fn one() -> f32 {
+    1.0
+}
+
+impl ModelConfig {
+    /// Key and value for a weights file.
+    pub(crate) fn to_metadata(&self) -> (String, String) {
+        let text = serde_json::to_string(self).unwrap_or_else(|error| unreachable!("plain data turns into JSON: {error}"));
+        (KEY.to_owned(), text)
+    }
+
+    /// Reads the configuration out of a weights file.
+    ///
+    /// # Errors
+    /// [`Error::NoModel`] when it has none or one that cannot be read.
+    pub fn from_weights(weights: &Weights) -> Result<Self> {
+        let wrong = |reason: String| Error::NoModel { path: weights.path().to_owned(), reason };
+        let text = weights.metadata.get(KEY).ok_or_else(|| wrong(format!("no metadata `{KEY}`")))?;
+        let config: Self = serde_json::from_str(text).map_err(|error| wrong(format!("metadata `{KEY}`: {error}")))?;
+        let Normalisation { mean, deviation } = config.normalisation;
+        let usable = |value: f32| value.is_finite() && value > 0.0;
+        if !(mean.is_finite() && usable(deviation) && usable(config.temperature)) {
+            return Err(wrong("mean, deviation and temperature must be finite, the latter two above 0".into()));
+        }
+        Ok(config)
+    }
+}
+
+/// Standardisation of pixels: `(pixel / 255 − mean) / deviation`.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Normalisation {
+    /// The mean of the training pixels on the scale 0..1.
+    pub mean: f32,
+    /// Their standard deviation on the same scale.
+    pub deviation: f32,
+}
+
+impl Normalisation {
+    /// Writes the standardised pixels; both slices have the same length.
+    pub fn apply(&self, pixels: &[u8], output: &mut [f32]) {
+        let (scale, shift) = (1.0 / (255.0 * self.deviation), self.mean / self.deviation);
+        for (value, &pixel) in output.iter_mut().zip(pixels) {
+            *value = f32::from(pixel) * scale - shift;
+        }
+    }
+}

@@ -1,0 +1,157 @@
+//! Training face networks.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use emotion_core::BoxError;
+use face_prep::augment::{AugmentConfig, Augmenter};
+use model_kit::callback::Callback;
+use model_kit::data::Dataset;
+use model_kit::device::Device;
+use model_kit::optim::OptimizerConfig;
+use model_kit::schedule::Schedule;
+use model_kit::trainer::{Report, TrainConfig, Trainer};
+use serde::{Deserialize, Serialize};
+
+use crate::arch::Arch;
+use crate::config::{ModelConfig, Normalisation};
+use crate::dataset::{FaceSet, SIDE};
+use crate::error::Result;
+
+/// A network and everything that decides how it is trained.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Recipe {
+    /// The network.
+    pub arch: Arch,
+    /// How pictures are changed each time they are seen.
+    pub augment: AugmentConfig,
+    /// The optimiser's course.
+    pub train: TrainConfig,
+}
+
+impl Default for Recipe {
+    /// What the shipped weights were trained with: 40 epochs of 128 pictures a step, SGD with Nesterov momentum, peak
+    /// rate 0.1, mixup 0.2 and label smoothing 0.1.
+    fn default() -> Self {
+        Self {
+            arch: Arch::default(),
+            augment: AugmentConfig {
+                rotation: 10.0,
+                shift: 0.08,
+                zoom: [0.9, 1.1],
+                brightness: 0.15,
+                contrast: 0.15,
+                erasing: 0.25,
+                erasing_area: [0.02, 0.15],
+                ..AugmentConfig::default()
+            },
+            train: TrainConfig {
+                epochs: 40,
+                batch_size: 128,
+                learning_rate: 0.1,
+                optimizer: OptimizerConfig::Sgd { momentum: 0.9, weight_decay: 5e-4 },
+                schedule: Schedule::Cosine { warmup: 1.5, end: 0.0 },
+                label_smoothing: 0.1,
+                mixup: 0.2,
+                ema_decay: 0.999,
+                ..TrainConfig::default()
+            },
+        }
+    }
+}
+
+/// Where a training runs and where its files go: nothing of this changes what it computes.
+#[derive(Debug, Clone, Default)]
+pub struct Run {
+    /// The device. Default the processor.
+    pub device: Device,
+    /// Threads that prepare pictures ahead of the network; 0 prepares them in turn with it. Default 0.
+    pub loader_threads: usize,
+    /// The folder of `last.safetensors` (everything, to resume from) and `best.safetensors` (the best weights). Nothing
+    /// is written without one. Default none.
+    pub folder: Option<PathBuf>,
+    /// Go on from `last.safetensors` if it is there. Default no.
+    pub resume: bool,
+}
+
+/// Trains a network on `train` and chooses the best epoch on `valid`.
+///
+/// Pixels are standardised by the mean and deviation of `train`.
+///
+/// # Errors
+/// [`Error::InvalidInput`](crate::Error::InvalidInput) for a set without pictures, [`Error::Picture`](crate::Error::Picture)
+/// for bad augmentation settings, [`Error::Model`](crate::Error::Model) for what the trainer reports.
+pub fn train(recipe: &Recipe, run: &Run, train: &FaceSet, valid: &FaceSet, callbacks: &mut [&mut dyn Callback]) -> Result<Report> {
+    let (mean, deviation) = train.statistics()?;
+    let config = ModelConfig {
+        arch: recipe.arch.clone(),
+        labels: train.labels().clone(),
+        normalisation: Normalisation { mean, deviation },
+        temperature: 1.0,
+        name: String::new(),
+    };
+    let samples = FaceSamples::new(train, config.normalisation).augmented(Augmenter::new(recipe.augment.clone())?);
+    let held_out = FaceSamples::new(valid, config.normalisation);
+    let classes = train.labels().len();
+    let mut trainer = Trainer::new(recipe.train.clone(), run.device, |path| recipe.arch.build(path, classes))?
+        .metadata(BTreeMap::from([config.to_metadata()]))
+        .loader_threads(run.loader_threads);
+    if let Some(folder) = &run.folder {
+        trainer = trainer.save_to(folder)?;
+    }
+    if run.resume {
+        trainer.resume_if_there()?;
+    }
+    Ok(trainer.fit(&samples, Some(&held_out), callbacks)?)
+}
+
+/// A [`FaceSet`] as the trainer wants it: standardised `[1, 48, 48]` inputs, changed at random if asked to.
+#[derive(Debug)]
+pub struct FaceSamples<'a> {
+    faces: &'a FaceSet,
+    normalisation: Normalisation,
+    augmenter: Option<Augmenter>,
+}
+
+impl<'a> FaceSamples<'a> {
+    /// The pictures as they are.
+    pub fn new(faces: &'a FaceSet, normalisation: Normalisation) -> Self {
+        Self { faces, normalisation, augmenter: None }
+    }
+
+    /// The pictures changed at random each time, for training.
+    #[must_use]
+    pub fn augmented(mut self, augmenter: Augmenter) -> Self {
+        self.augmenter = Some(augmenter);
+        self
+    }
+}
+
+impl Dataset for FaceSamples<'_> {
+    fn len(&self) -> usize {
+        self.faces.len()
+    }
+
+    fn input_shape(&self) -> &[i64] {
+        &[1, SIDE as i64, SIDE as i64]
+    }
+
+    fn classes(&self) -> usize {
+        self.faces.labels().len()
+    }
+
+    fn sample(&self, index: usize, seed: u64, input: &mut [f32], target: &mut [f32]) -> Result<(), BoxError> {
+        let pixels = self.faces.pixels(index);
+        match &self.augmenter {
+            None => self.normalisation.apply(pixels, input),
+            Some(augmenter) => {
+                let mut changed = [0u8; crate::dataset::PIXELS];
+                augmenter.apply_raw(pixels, SIDE as u32, seed, &mut changed)?;
+                self.normalisation.apply(&changed, input);
+            }
+        }
+        target.copy_from_slice(self.faces.target(index));
+        Ok(())
+    }
+}
