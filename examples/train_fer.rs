@@ -8,6 +8,8 @@
 //! The folder gets `metrics.csv`, `last.safetensors` (everything that `--resume` needs), `best.safetensors` (the best
 //! epoch's weights) and, at the end, `model.safetensors`: the same in half precision, as `FerModel::load` reads it.
 
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "it talks to the one who runs it")]
+
 use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -148,7 +150,11 @@ impl Callback for Console {
         let Some(record) = history.last() else { return Ok(Flow::Continue) };
         let finished = record.epoch + 1 - self.first_epoch.unwrap_or(record.epoch);
         let left = self.started.elapsed().as_secs_f64() / finished as f64 * (self.epochs - record.epoch) as f64;
-        let percent = |score: &Option<_>| score.as_ref().map_or("-".into(), |score: &model_kit::trainer::Score| format!("{:.2} %", 100.0 * score.accuracy));
+        let percent = |score: &Option<_>| {
+            score
+                .as_ref()
+                .map_or("-".into(), |score: &model_kit::trainer::Score| format!("{:.2} %", 100.0 * score.accuracy))
+        };
         let line = format!(
             "epoch {:>3}/{}: training loss {:.4}, PublicTest {} (averaged weights {}), {:.0} pictures/s, {} left",
             record.epoch,

@@ -1,6 +1,5 @@
 //! What a weights file says about its network.
 
-
 use emotion_core::LabelSet;
 use model_kit::weights::Weights;
 use serde::{Deserialize, Serialize};
@@ -35,7 +34,8 @@ fn one() -> f32 {
 impl ModelConfig {
     /// Key and value for a weights file.
     pub(crate) fn to_metadata(&self) -> (String, String) {
-        let text = serde_json::to_string(self).unwrap_or_else(|error| unreachable!("plain data turns into JSON: {error}"));
+        let text =
+            serde_json::to_string(self).unwrap_or_else(|error| unreachable!("plain data turns into JSON: {error}"));
         (KEY.to_owned(), text)
     }
 

@@ -82,7 +82,13 @@ pub struct Run {
 /// # Errors
 /// [`Error::InvalidInput`](crate::Error::InvalidInput) for a set without pictures, [`Error::Picture`](crate::Error::Picture)
 /// for bad augmentation settings, [`Error::Model`](crate::Error::Model) for what the trainer reports.
-pub fn train(recipe: &Recipe, run: &Run, train: &FaceSet, valid: &FaceSet, callbacks: &mut [&mut dyn Callback]) -> Result<Report> {
+pub fn train(
+    recipe: &Recipe,
+    run: &Run,
+    train: &FaceSet,
+    valid: &FaceSet,
+    callbacks: &mut [&mut dyn Callback],
+) -> Result<Report> {
     let (mean, deviation) = train.statistics()?;
     let config = ModelConfig {
         arch: recipe.arch.clone(),

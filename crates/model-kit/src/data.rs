@@ -4,8 +4,8 @@ use std::sync::mpsc::sync_channel;
 use std::thread;
 
 use emotion_core::BoxError;
-use rand::seq::SliceRandom;
 use rand::SeedableRng;
+use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 use tch::{Device, Tensor};
 
@@ -98,7 +98,8 @@ impl Batch {
         let mut size = vec![self.size as i64];
         size.extend_from_slice(shape);
         let inputs = Tensor::f_from_slice(&self.inputs)?.f_view(size.as_slice())?.f_to_device(device)?;
-        let targets = Tensor::f_from_slice(&self.targets)?.f_view([self.size as i64, classes as i64])?.f_to_device(device)?;
+        let targets =
+            Tensor::f_from_slice(&self.targets)?.f_view([self.size as i64, classes as i64])?.f_to_device(device)?;
         Ok((inputs, targets))
     }
 }

@@ -39,7 +39,10 @@ impl Device {
                 if index < found {
                     Ok(tch::Device::Cuda(index))
                 } else {
-                    Err(Error::NoDevice { wanted: self.to_string(), reason: format!("LibTorch sees {found} CUDA devices") })
+                    Err(Error::NoDevice {
+                        wanted: self.to_string(),
+                        reason: format!("LibTorch sees {found} CUDA devices"),
+                    })
                 }
             }
         }

@@ -303,11 +303,7 @@ impl Residual {
             first: ConvBn::new(&path.sub("first"), inputs, outputs, 3, stride)?,
             second: ConvBn::new(&path.sub("second"), outputs, outputs, 3, 1)?,
             excite: SqueezeExcite::new(&path.sub("excite"), outputs, 8)?,
-            shortcut: if same {
-                None
-            } else {
-                Some(ConvBn::new(&path.sub("shortcut"), inputs, outputs, 1, stride)?)
-            },
+            shortcut: if same { None } else { Some(ConvBn::new(&path.sub("shortcut"), inputs, outputs, 1, stride)?) },
         })
     }
 

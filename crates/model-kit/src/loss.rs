@@ -18,7 +18,11 @@ use crate::layers::Result;
 pub fn cross_entropy(logits: &Tensor, targets: &Tensor, class_weights: Option<&Tensor>) -> Result<Tensor> {
     let logarithms = logits.f_log_softmax(-1, Kind::Float)?;
     match class_weights {
-        None => logarithms.f_mul(targets)?.f_sum_dim_intlist([-1i64].as_slice(), false, Kind::Float)?.f_mean(Kind::Float)?.f_neg(),
+        None => logarithms
+            .f_mul(targets)?
+            .f_sum_dim_intlist([-1i64].as_slice(), false, Kind::Float)?
+            .f_mean(Kind::Float)?
+            .f_neg(),
         Some(weights) => {
             let weighted = targets.f_mul(weights)?;
             let total = weighted.f_sum(Kind::Float)?;
@@ -89,7 +93,9 @@ mod tests {
         let mut rng = ChaCha8Rng::seed_from_u64(5);
         let targets = Tensor::from_slice(&[1f32, 0.0, 0.0, 1.0]).view([2, 2]);
         let (_, mixed) = mixup(&targets, &targets, 0.2, &mut rng).unwrap();
-        assert!((mixed.sum_dim_intlist([1i64].as_slice(), false, Kind::Float) - 1.0).abs().max().double_value(&[]) < 1e-6);
+        assert!(
+            (mixed.sum_dim_intlist([1i64].as_slice(), false, Kind::Float) - 1.0).abs().max().double_value(&[]) < 1e-6
+        );
 
         for alpha in [0.2, 1.0] {
             let draws: Vec<f64> = (0..20_000).map(|_| symmetric_beta(alpha, &mut rng)).collect();

@@ -4,8 +4,8 @@ use serde::{Deserialize, Serialize};
 use tch::nn::VarStore;
 use tch::{Tensor, no_grad};
 
-use crate::weights::Weights;
 use crate::Error;
+use crate::weights::Weights;
 
 /// An optimiser and its settings. Weight decay spares biases and the weights of batch norms (every parameter with fewer
 /// than two dimensions).
@@ -104,7 +104,8 @@ impl Optimizer {
     /// [`Error::InvalidConfig`], [`Error::Backend`].
     pub fn new(config: OptimizerConfig, store: &VarStore) -> Result<Self, Error> {
         config.validate()?;
-        let mut variables: Vec<_> = store.variables().into_iter().filter(|(_, tensor)| tensor.requires_grad()).collect();
+        let mut variables: Vec<_> =
+            store.variables().into_iter().filter(|(_, tensor)| tensor.requires_grad()).collect();
         variables.sort_by(|first, second| first.0.cmp(&second.0));
         let mut parameters = Vec::with_capacity(variables.len());
         for (name, tensor) in variables {
@@ -181,7 +182,11 @@ impl Optimizer {
     pub fn load(&mut self, weights: &Weights) -> Result<(), Error> {
         let find = |name: String, size: Vec<i64>| match weights.tensors.get(&name) {
             Some(tensor) if tensor.size() == size => Ok(tensor),
-            Some(tensor) => Err(Error::input("optimiser state", format!("{name} of shape {size:?}"), format!("{:?}", tensor.size()))),
+            Some(tensor) => Err(Error::input(
+                "optimiser state",
+                format!("{name} of shape {size:?}"),
+                format!("{:?}", tensor.size()),
+            )),
             None => Err(Error::input("optimiser state", name, "nothing of this name")),
         };
         self.steps = find("optimizer.steps".into(), vec![1])?.f_int64_value(&[0])? as u64;
@@ -236,8 +241,8 @@ impl Parameter {
 
 #[cfg(test)]
 mod tests {
-    use tch::nn::Init;
     use tch::Device;
+    use tch::nn::Init;
 
     use super::*;
 

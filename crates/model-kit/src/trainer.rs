@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use tch::nn::{self, VarStore};
 use tch::{Kind, Tensor, no_grad};
 
+use crate::Error;
 use crate::callback::{Callback, Flow, StepInfo};
 use crate::data::{Dataset, evaluation_plan, for_each_batch, mix_seed, training_plan};
 use crate::device::Device;
@@ -24,7 +25,6 @@ use crate::loss;
 use crate::optim::{Optimizer, OptimizerConfig};
 use crate::schedule::Schedule;
 use crate::weights::Weights;
-use crate::Error;
 
 /// LibTorch has one random generator for the whole process. Two trainings side by side must not draw from each other's.
 static GENERATOR: Mutex<()> = Mutex::new(());
@@ -245,7 +245,11 @@ impl<N: Network> Trainer<N> {
     ///
     /// # Errors
     /// [`Error::InvalidConfig`], [`Error::NoDevice`], [`Error::Backend`].
-    pub fn new(config: TrainConfig, device: Device, build: impl Fn(&nn::Path) -> TorchResult<N>) -> Result<Self, Error> {
+    pub fn new(
+        config: TrainConfig,
+        device: Device,
+        build: impl Fn(&nn::Path) -> TorchResult<N>,
+    ) -> Result<Self, Error> {
         config.validate()?;
         let device = device.open()?;
         let generator = seed_generator(config.seed);
@@ -339,7 +343,8 @@ impl<N: Network> Trainer<N> {
     /// settings than the checkpoint's.
     pub fn resume(&mut self, path: &Path) -> Result<(), Error> {
         let weights = Weights::open(path)?;
-        let undecodable = |source| Error::Decode { path: path.to_owned(), expected: "a training checkpoint".into(), source };
+        let undecodable =
+            |source| Error::Decode { path: path.to_owned(), expected: "a training checkpoint".into(), source };
         let text = weights.metadata.get("training").ok_or_else(|| undecodable("it has no training state".into()))?;
         let state: State = serde_json::from_str(text).map_err(|error| undecodable(error.into()))?;
         if state.config != self.state.config {
@@ -428,8 +433,7 @@ impl<N: Network> Trainer<N> {
         for_each_batch(train, &plan[first as usize..], threads, |_, batch| {
             let (inputs, targets) = batch.to_tensors(train.input_shape(), train.classes(), self.store.device())?;
             let global = (epoch as u64 - 1) * steps + self.state.step;
-            learning_rate =
-                config.learning_rate * config.schedule.factor(global, steps * config.epochs as u64, steps);
+            learning_rate = config.learning_rate * config.schedule.factor(global, steps * config.epochs as u64, steps);
             self.step(&inputs, &targets, global, learning_rate)?;
             samples += inputs.size()[0];
             let info = StepInfo {
@@ -457,7 +461,9 @@ impl<N: Network> Trainer<N> {
         }
         let training_seconds = started.elapsed().as_secs_f64();
 
-        let score = |network: &N| valid.map(|valid| evaluate(network, valid, config.batch_size, self.store.device(), threads)).transpose();
+        let score = |network: &N| {
+            valid.map(|valid| evaluate(network, valid, config.batch_size, self.store.device(), threads)).transpose()
+        };
         let validation = score(&self.network)?;
         let averaged = match &self.averaged {
             Some((network, _)) => score(network)?,
@@ -619,7 +625,8 @@ pub fn evaluate<N: Network + ?Sized, D: Dataset + ?Sized>(
         Ok(true)
     })?;
     let (all, found) = counts.iter().fold((0, 0), |sum, count| (sum.0 + count.0, sum.1 + count.1));
-    let recalls: Vec<f64> = counts.iter().filter(|count| count.0 > 0).map(|count| count.1 as f64 / count.0 as f64).collect();
+    let recalls: Vec<f64> =
+        counts.iter().filter(|count| count.0 > 0).map(|count| count.1 as f64 / count.0 as f64).collect();
     Ok(Score {
         loss: loss_sum / all as f64,
         accuracy: found as f64 / all as f64,

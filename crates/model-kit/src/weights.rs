@@ -9,8 +9,8 @@ use safetensors::{Dtype, SafeTensors};
 use tch::nn::VarStore;
 use tch::{Device, Kind, Tensor};
 
-use crate::error::ShapeMismatch;
 use crate::Error;
+use crate::error::ShapeMismatch;
 
 /// Tensors by name, and what their file says about them.
 #[derive(Debug)]
@@ -81,8 +81,9 @@ impl Weights {
         let file = SafeTensors::deserialize(bytes).map_err(|error| undecodable(error.into()))?;
         let mut tensors = BTreeMap::new();
         for (name, view) in file.iter() {
-            let kind = kind_of(view.dtype())
-                .ok_or_else(|| undecodable(format!("tensor {name} has the unsupported type {:?}", view.dtype()).into()))?;
+            let kind = kind_of(view.dtype()).ok_or_else(|| {
+                undecodable(format!("tensor {name} has the unsupported type {:?}", view.dtype()).into())
+            })?;
             let shape: Vec<i64> = view.shape().iter().map(|&size| size as i64).collect();
             tensors.insert(name.to_owned(), Tensor::f_from_data_size(view.data(), &shape, kind)?);
         }
@@ -144,7 +145,8 @@ impl Weights {
 
     /// The tensors whose name starts with `prefix`, without it.
     pub fn strip_prefix(&self, prefix: &str) -> Self {
-        let strip = |(name, tensor): (&String, &Tensor)| Some((name.strip_prefix(prefix)?.to_owned(), tensor.shallow_clone()));
+        let strip =
+            |(name, tensor): (&String, &Tensor)| Some((name.strip_prefix(prefix)?.to_owned(), tensor.shallow_clone()));
         let tensors = self.tensors.iter().filter_map(strip).collect();
         Self { tensors, metadata: self.metadata.clone(), path: self.path.clone() }
     }
@@ -155,18 +157,17 @@ impl Weights {
     /// [`Error::Weights`] with every missing, unexpected and mis-shaped name, and then nothing has been copied.
     pub fn load_into(&self, store: &VarStore) -> Result<(), Error> {
         let variables = store.variables();
-        let mut missing: Vec<String> = variables.keys().filter(|name| !self.tensors.contains_key(*name)).cloned().collect();
+        let mut missing: Vec<String> =
+            variables.keys().filter(|name| !self.tensors.contains_key(*name)).cloned().collect();
         missing.sort();
         let mut unexpected = Vec::new();
         let mut mis_shaped = Vec::new();
         for (name, tensor) in &self.tensors {
             match variables.get(name) {
                 None => unexpected.push(name.clone()),
-                Some(variable) if variable.size() != tensor.size() => mis_shaped.push(ShapeMismatch {
-                    name: name.clone(),
-                    expected: variable.size(),
-                    got: tensor.size(),
-                }),
+                Some(variable) if variable.size() != tensor.size() => {
+                    mis_shaped.push(ShapeMismatch { name: name.clone(), expected: variable.size(), got: tensor.size() })
+                }
                 Some(_) => {}
             }
         }

@@ -68,3 +68,13 @@ impl Network for Compact {
         self.blocks.iter_mut().try_for_each(Residual::fold)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Arch, parameters};
+
+    #[test]
+    fn the_default_has_about_a_million_parameters() {
+        assert_eq!(parameters(&Arch::default(), 7), 1);
+    }
+}

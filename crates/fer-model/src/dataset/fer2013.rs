@@ -51,7 +51,12 @@ impl Fer2013 {
     pub fn load(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
         let file = File::open(path).map_err(|source| Error::Io { path: path.to_owned(), source })?;
-        let wrong = |line, expected: &str| Error::Decode { path: path.to_owned(), line, expected: expected.into(), source: None };
+        let wrong = |line, expected: &str| Error::Decode {
+            path: path.to_owned(),
+            line,
+            expected: expected.into(),
+            source: None,
+        };
         let broken = |error: csv::Error| Error::Decode {
             path: path.to_owned(),
             line: error.position().map(csv::Position::line),
