@@ -367,7 +367,7 @@ mod tests {
         let input = Tensor::randn([16, 4, 12, 12], (Kind::Float, Device::Cpu));
         // A few passes in training mode give the batch norms statistics that matter.
         for _ in 0..5 {
-            no_grad(|| block.forward(&input, true).unwrap());
+            let _ = no_grad(|| block.forward(&input, true).unwrap());
         }
         let before = no_grad(|| block.forward(&input, false).unwrap());
         assert_eq!(before.size(), [16, 8, 6, 6]);
