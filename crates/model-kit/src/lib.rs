@@ -8,7 +8,9 @@
 //! - [`trainer`]: the loop around them, with averaged weights, best and last checkpoints and exact resume.
 //! - [`callback`]: what watches a training.
 //! - [`metrics`]: accuracy, recall, calibration and the evaluation report.
+//! - [`split`]: who trains and who measures, kept apart by speaker or person; [`audit`]: whether they are.
 
+pub mod audit;
 pub mod callback;
 pub mod data;
 pub mod device;
@@ -20,6 +22,7 @@ pub mod metrics;
 pub mod optim;
 mod random;
 pub mod schedule;
+pub mod split;
 pub mod trainer;
 pub mod weights;
 
