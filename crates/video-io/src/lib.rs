@@ -4,6 +4,7 @@ mod audio;
 mod demux;
 mod encode;
 mod error;
+mod ffi;
 mod info;
 mod picture;
 mod resample;

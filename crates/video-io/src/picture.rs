@@ -4,9 +4,11 @@ use std::cell::RefCell;
 
 use ffmpeg_next as ffmpeg;
 use ffmpeg_next::format::Pixel;
-use ffmpeg_next::frame;
 use ffmpeg_next::software::scaling;
+use ffmpeg_next::{color, frame};
 use image::RgbImage;
+
+use crate::ffi::set_source_colours;
 
 /// The scalers that a thread keeps: enough for a reader and a writer of two clips each.
 const SCALERS_PER_THREAD: usize = 4;
@@ -14,29 +16,53 @@ const SCALERS_PER_THREAD: usize = 4;
 thread_local! {
     // FFmpeg's scaler cannot move between threads, a reader should. So each thread that converts pictures has its own
     // few scalers, which cost a table or two, and readers and writers hold none.
-    static SCALERS: RefCell<Vec<scaling::Context>> = const { RefCell::new(Vec::new()) };
+    static SCALERS: RefCell<Vec<(Conversion, scaling::Context)>> = const { RefCell::new(Vec::new()) };
+}
+
+/// What a scaler is made for.
+#[derive(Clone, Copy, PartialEq)]
+struct Conversion {
+    from: (Pixel, u32, u32),
+    space: color::Space,
+    range: color::Range,
+    to: (Pixel, u32, u32),
 }
 
 /// Converts a picture to the pixel format and size of `output`.
 ///
 /// The flags are OpenCV's: plain bilinear, no "accurate rounding", so that frames equal `cv2.VideoCapture`'s bit for bit.
 pub(crate) fn convert(input: &frame::Video, output: &mut frame::Video) -> Result<(), ffmpeg::Error> {
-    let definition = |f: &frame::Video| (f.format(), f.width(), f.height());
-    let (from, to) = (definition(input), definition(output));
+    let picture = |f: &frame::Video| (f.format(), f.width(), f.height());
+    let (space, range) = (input.color_space(), input.color_range());
+    let conversion = Conversion { from: picture(input), space, range, to: picture(output) };
     SCALERS.with_borrow_mut(|scalers| {
-        let serves = |s: &scaling::Context| {
-            let (i, o) = (s.input(), s.output());
-            (i.format, i.width, i.height) == from && (o.format, o.width, o.height) == to
+        let position = match scalers.iter().position(|(made_for, _)| *made_for == conversion) {
+            Some(position) => position,
+            None => {
+                scalers.truncate(SCALERS_PER_THREAD - 1);
+                scalers.push((conversion, conversion.scaler()?));
+                scalers.len() - 1
+            }
         };
-        let mut scaler = match scalers.iter().position(serves) {
-            Some(position) => scalers.remove(position),
-            None => scaling::Context::get(from.0, from.1, from.2, to.0, to.1, to.2, scaling::Flags::BILINEAR)?,
-        };
-        let result = scaler.run(input, output);
-        scalers.insert(0, scaler);
-        scalers.truncate(SCALERS_PER_THREAD);
-        result
+        // Used last, thrown away last.
+        scalers[..=position].rotate_right(1);
+        scalers[0].1.run(input, output)
     })
+}
+
+impl Conversion {
+    fn scaler(self) -> Result<scaling::Context, ffmpeg::Error> {
+        let (from, to) = (self.from, self.to);
+        let mut scaler = scaling::Context::get(from.0, from.1, from.2, to.0, to.1, to.2, scaling::Flags::BILINEAR)?;
+        let is_default = matches!(
+            self.space,
+            color::Space::Unspecified | color::Space::BT470BG | color::Space::SMPTE170M | color::Space::RGB
+        );
+        if !is_default || self.range == color::Range::JPEG {
+            set_source_colours(&mut scaler, self.space, self.range);
+        }
+        Ok(scaler)
+    }
 }
 
 /// How the stored picture must be turned to stand upright: rows and columns swapped or not, then mirrored or not.

@@ -8,11 +8,12 @@ use ffmpeg_next::format::Sample;
 use ffmpeg_next::format::context::Output;
 use ffmpeg_next::format::sample::Type::Planar;
 use ffmpeg_next::util::error::EAGAIN;
-use ffmpeg_next::{ChannelLayout, Packet, Rational, StreamMut, encoder, frame, media};
+use ffmpeg_next::{ChannelLayout, Packet, Rational, encoder, frame, media};
 
 use crate::audio::SoundDecoder;
 use crate::demux::{Demuxer, initialise};
 use crate::error::{Cause, Error};
+use crate::ffi::clear_codec_tag;
 use crate::resample::Resampler;
 use crate::watched::Failure;
 
@@ -312,15 +313,4 @@ fn open_encoder(rate: u32, layout: ChannelLayout, channels: usize) -> Result<enc
         encoder.open_as(codec)
     };
     open().map_err(|cause: ffmpeg::Error| missing(format!("{} ({cause})", codec.name())))
-}
-
-/// Forgets the source container's own code for the codec, so that the MP4 muxer writes its own. The safe binding copies
-/// it and has no way to change it.
-#[expect(unsafe_code, reason = "one field that the binding does not wrap")]
-fn clear_codec_tag(stream: &mut StreamMut<'_>) {
-    // SAFETY: the stream belongs to an output that is borrowed mutably for as long as `stream` lives, every stream has
-    // its parameters from creation on, and they are plain data that no other thread sees.
-    unsafe {
-        (*(*stream.as_mut_ptr()).codecpar).codec_tag = 0;
-    }
 }

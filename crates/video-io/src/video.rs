@@ -13,8 +13,9 @@ use crate::source::{Frame, FrameSource, ReadReport, VideoInfo};
 /// Reads the frames of a video file, or of a still picture, which is a video of one frame.
 ///
 /// Frames are upright (the rotation that telephones store beside the picture is applied), in RGB, all of one size, with
-/// the file's own timestamps counted from the start of the file. The pixels equal those of OpenCV's `VideoCapture` bit
-/// for bit. Colours follow ITU-R BT.601 as OpenCV's do, whatever the file says, and pixels are taken as square.
+/// the file's own timestamps counted from the start of the file. The colour matrix and range that the file names are
+/// heeded (BT.601 where it names none), and pixels are taken as square. So 8-bit video equals the frames of OpenCV 4.14's
+/// `VideoCapture` bit for bit; HDR is not tone-mapped.
 ///
 /// Damaged packets are left out and counted, see [`VideoReader::report`]. Memory does not grow with the length.
 ///
