@@ -407,7 +407,7 @@ mod tests {
     use super::*;
 
     fn face() -> GrayImage {
-        GrayImage::from_fn(48, 48, |x, y| Luma([(x * 5 ^ y * 3) as u8]))
+        GrayImage::from_fn(48, 48, |x, y| Luma([((x * 5) ^ (y * 3)) as u8]))
     }
 
     fn apply(config: AugmentConfig, image: &GrayImage, seed: u64) -> GrayImage {

@@ -2,6 +2,7 @@
 
 pub mod augment;
 mod crop;
+pub mod detect;
 mod error;
 mod geometry;
 mod gray;
@@ -9,6 +10,8 @@ mod resize;
 mod warp;
 
 pub use crop::{crop, crop_resized};
+pub use detect::cascade::{Cascade, CascadeConfig, CascadeDetector, CascadeHit};
+pub use detect::{Detection, FaceDetector};
 pub use error::Error;
 pub use geometry::{Affine, BoundingBox, Point};
 pub use gray::{gray, gray_into};

@@ -21,7 +21,8 @@ pub enum Filter {
     /// falls back on linear interpolation with OpenCV's shifted weights.
     Area,
     /// `Image.resize(size, Image.BILINEAR)` of Pillow (and torchvision's `Resize` on PIL pictures): a triangle as wide as
-    /// the shrink factor, so it does not alias.
+    /// the shrink factor, so it does not alias. Across first, then down, as Pillow does; its version 13 turns that round for
+    /// some tall pictures, which changes the last bit.
     PillowBilinear,
 }
 
@@ -337,13 +338,14 @@ const PILLOW_BITS: u32 = 22;
 fn triangle(from: usize, to: usize) -> Vec<(usize, Vec<i32>)> {
     let step = from as f64 / to as f64;
     let support = step.max(1.0);
+    let inverse = 1.0 / support;
     let one = f64::from(1u32 << PILLOW_BITS);
     (0..to)
         .map(|target| {
             let center = (target as f64 + 0.5) * step;
             let first = (center - support + 0.5).max(0.0) as usize;
             let end = ((center + support + 0.5) as usize).min(from);
-            let weight = |place: usize| (1.0 - ((place as f64 - center + 0.5) / support).abs()).max(0.0);
+            let weight = |place: usize| (1.0 - ((place as f64 - center + 0.5) * inverse).abs()).max(0.0);
             let sum: f64 = (first..end).map(weight).sum();
             let fixed = |place: usize| (weight(place) / sum * one + 0.5) as i32;
             (first, (first..end).map(fixed).collect())
