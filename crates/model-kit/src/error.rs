@@ -110,6 +110,14 @@ pub enum Error {
         /// The last checkpoint of this run, if one was written.
         checkpoint: Option<PathBuf>,
     },
+    /// A chart that cannot be drawn.
+    #[cfg(feature = "plots")]
+    #[error("cannot draw the chart")]
+    Drawing {
+        /// What the drawing library said.
+        #[source]
+        source: BoxError,
+    },
     /// A callback that stopped the training with an error of its own.
     #[error("a training callback failed")]
     Callback {

@@ -9,6 +9,7 @@
 //! - [`callback`]: what watches a training.
 //! - [`metrics`]: accuracy, recall, calibration and the evaluation report.
 //! - [`split`]: who trains and who measures, kept apart by speaker or person; [`audit`]: whether they are.
+//! - `plots` (with the feature of that name): confusion matrices, training curves and other charts as PNG and SVG.
 
 pub mod audit;
 pub mod callback;
@@ -20,6 +21,8 @@ pub mod layers;
 pub mod loss;
 pub mod metrics;
 pub mod optim;
+#[cfg(feature = "plots")]
+pub mod plots;
 mod random;
 pub mod schedule;
 pub mod split;
