@@ -2,26 +2,43 @@
 #![forbid(unsafe_code)]
 
 mod audio;
+mod chroma;
 mod convert;
 mod decibel;
 mod error;
 mod frame;
+mod linalg;
 mod mel;
+mod mfcc;
 mod normalize;
 mod resample;
 mod sample;
 mod scratch;
+mod spectral;
 mod stft;
+pub mod summary;
+mod temporal;
+mod tuning;
 mod window;
 
 pub use audio::{Audio, load, to_mono};
+pub use chroma::{Chroma, ChromaConfig, ChromaFilterConfig, chroma_filters, tonnetz};
 pub use convert::{fft_frequencies, hz_to_mel, hz_to_octs, mel_frequencies, mel_to_hz, octs_to_hz};
 pub use decibel::{DbConfig, Reference, amplitude_to_db, db_to_amplitude, db_to_power, power_to_db};
 pub use error::{Error, Result};
 pub use frame::{PadMode, frame_time};
 pub use mel::{MelConfig, MelNorm, MelSpectrogram, mel_filters};
+pub use mfcc::{DctNorm, DeltaConfig, DeltaMode, Mfcc, MfccConfig, delta};
 pub use normalize::Norm;
 pub use resample::{Resampler, ResamplerConfig, resample, resample_with};
 pub use sample::Sample;
+pub use spectral::{
+    ContrastConfig, poly_features, spectral_bandwidth, spectral_centroid, spectral_contrast, spectral_flatness,
+    spectral_rolloff,
+};
 pub use stft::{Precision, Stft, StftConfig};
+pub use temporal::{
+    RmsConfig, ZcrConfig, rms, rms_from_spectrogram, rms_into, zero_crossing_rate, zero_crossing_rate_into,
+};
+pub use tuning::{PiptrackConfig, a4_to_tuning, estimate_tuning, piptrack, pitch_tuning};
 pub use window::Window;

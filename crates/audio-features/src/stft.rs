@@ -99,6 +99,13 @@ impl StftConfig {
 /// Frames handed on at once: enough to make the work on them vector code, few enough to stay in the L1 cache.
 pub(crate) const BLOCK: usize = 8;
 
+/// Values of a spectrogram that are kept for a second look at them: 4 million, 93 seconds at the default settings.
+const KEPT_VALUES: usize = 1 << 22;
+
+/// A whole spectrogram, frame by frame.
+#[derive(Default)]
+struct Kept<T>(Vec<T>);
+
 /// A planned short-time Fourier transform (librosa: `stft`).
 ///
 /// Planning draws the window and prepares the FFT; every call after that reuses both, and its working memory. It is
@@ -359,6 +366,37 @@ impl Stft {
             raise(block, power);
             sink(first, block);
         })
+    }
+
+    /// Like [`Stft::spectrogram_blocks`], twice over the same signal, with something done in between: for what can only be
+    /// computed once all frames were seen. A spectrogram of at most [`KEPT_VALUES`] is kept; a longer one is computed
+    /// again, so that memory does not grow with the signal. The three steps share a `state`.
+    pub(crate) fn spectrogram_twice<T: Sample, W>(
+        &self,
+        samples: &[T],
+        power: f64,
+        state: &mut W,
+        mut first: impl FnMut(&mut W, &[T]),
+        between: impl FnOnce(&mut W) -> Result<()>,
+        mut second: impl FnMut(&mut W, usize, &[T]),
+    ) -> Result<()> {
+        let total = self.n_frames(samples.len())? * self.n_bins();
+        if total > KEPT_VALUES {
+            self.spectrogram_blocks(samples, power, |_, block| first(state, block))?;
+            between(state)?;
+            return self.spectrogram_blocks(samples, power, |frame, block| second(state, frame, block));
+        }
+        let mut kept = self.pool.take::<Kept<T>>();
+        kept.0.resize(total, T::zero());
+        self.spectrogram_blocks(samples, power, |frame, block| {
+            kept.0[frame * self.n_bins()..][..block.len()].copy_from_slice(block);
+            first(state, block);
+        })?;
+        between(state)?;
+        for (index, block) in kept.0.chunks(BLOCK * self.n_bins()).enumerate() {
+            second(state, index * BLOCK, block);
+        }
+        Ok(())
     }
 
     fn blocks<T: Sample, O: Copy + Default + Send + 'static>(

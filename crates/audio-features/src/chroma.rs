@@ -1,0 +1,455 @@
+//! The twelve pitch classes.
+
+use ndarray::{Array2, ArrayView2, ArrayViewMut2};
+
+use crate::convert::hz_to_octs;
+use crate::error::{Error, Result};
+use crate::linalg::{GROUP, multiply_frames};
+use crate::mel::check_rate;
+use crate::normalize::Norm;
+use crate::sample::Sample;
+use crate::scratch::Pool;
+use crate::stft::{BLOCK, Stft, StftConfig};
+use crate::tuning::{PeakFinder, Peaks, PiptrackConfig};
+
+/// Settings of a chroma filter bank, by librosa's names and with its defaults.
+#[derive(Debug, Clone, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(default))]
+pub struct ChromaFilterConfig {
+    /// Sampling rate, in Hz. Default 22,050.
+    pub sr: f64,
+    /// Length of the transform, in samples, at least 2. Default 2048.
+    pub n_fft: usize,
+    /// Number of pitch classes. Default 12.
+    pub n_chroma: usize,
+    /// Deviation from 440 Hz, in fractions of a class. Default 0.
+    pub tuning: f64,
+    /// Centre of the bell curve over octaves, in octaves above 27.5 Hz. Default 5 (880 Hz).
+    pub ctroct: f64,
+    /// Half width of that bell curve, in octaves; `None` weighs all octaves alike. Default 2.
+    pub octwidth: Option<f64>,
+    /// Norm of every bin's weights. Default: the Euclidean length.
+    pub norm: Norm,
+    /// Whether the classes start at C (else at A). Default true.
+    pub base_c: bool,
+}
+
+impl Default for ChromaFilterConfig {
+    fn default() -> Self {
+        Self {
+            sr: 22_050.0,
+            n_fft: 2048,
+            n_chroma: 12,
+            tuning: 0.0,
+            ctroct: 5.0,
+            octwidth: Some(2.0),
+            norm: Norm::P(2.0),
+            base_c: true,
+        }
+    }
+}
+
+/// A chroma filter bank, shape `[n_chroma, n_bins]` (librosa: `filters.chroma`; its dtype is `float32` too).
+///
+/// # Errors
+/// [`Error::InvalidConfig`] when `sr` is not above 0, `n_fft` is below 2, `n_chroma` is 0, or a number is not finite.
+pub fn chroma_filters(config: &ChromaFilterConfig) -> Result<Array2<f32>> {
+    let mut bank = Array2::zeros((config.n_chroma, config.n_fft / 2 + 1));
+    FilterDesign::new(config)?.draw(config.tuning, |bin, weights| {
+        for (class, &weight) in weights.iter().enumerate() {
+            bank[[class, bin]] = weight as f32;
+        }
+    })?;
+    Ok(bank)
+}
+
+/// Everything of a filter bank that does not depend on the tuning, which may be known only after a signal was seen.
+#[derive(Debug, Clone)]
+struct FilterDesign {
+    config: ChromaFilterConfig,
+    /// Place of every bin on the scale of classes when the tuning is 0.
+    places: Vec<f64>,
+    /// How many classes every bin is wide, at least 1.
+    widths: Vec<f64>,
+}
+
+impl FilterDesign {
+    fn new(config: &ChromaFilterConfig) -> Result<Self> {
+        let ChromaFilterConfig { sr, n_fft, n_chroma, ctroct, octwidth, norm, .. } = *config;
+        check_rate(sr)?;
+        norm.check()?;
+        if n_fft < 2 {
+            return Err(Error::config("n_fft", "at least 2", n_fft));
+        }
+        if n_chroma == 0 {
+            return Err(Error::config("n_chroma", "a positive integer", 0));
+        }
+        if !ctroct.is_finite() {
+            return Err(Error::config("ctroct", "a finite number", ctroct));
+        }
+        if let Some(width) = octwidth
+            && !(width.is_finite() && width != 0.0)
+        {
+            return Err(Error::config("octwidth", "a finite number that is not 0", width));
+        }
+        let classes = n_chroma as f64;
+        let place = |bin: usize| classes * hz_to_octs(bin as f64 * (sr / n_fft as f64), 0.0, n_chroma);
+        // One bin more than is drawn, for the width of the last. The bin at 0 Hz has no place; it gets one far below.
+        let mut places: Vec<f64> = (0..=n_fft / 2 + 1).map(|bin| place(bin.max(1))).collect();
+        places[0] -= 1.5 * classes;
+        let mut widths: Vec<f64> = places.windows(2).map(|pair| (pair[1] - pair[0]).max(1.0)).collect();
+        if n_fft == 2 {
+            // The transform has no bin beyond the last one; librosa takes its width to be 1.
+            widths[1] = 1.0;
+        }
+        places.pop();
+        Ok(Self { config: config.clone(), places, widths })
+    }
+
+    /// Calls `write(bin, weights)` with the weights of every class, bin by bin.
+    fn draw(&self, tuning: f64, mut write: impl FnMut(usize, &[f64])) -> Result<()> {
+        let ChromaFilterConfig { n_chroma, ctroct, octwidth, norm, base_c, .. } = self.config;
+        if !tuning.is_finite() {
+            return Err(Error::config("tuning", "a finite number", tuning));
+        }
+        let classes = n_chroma as f64;
+        let half = (classes / 2.0).round_ties_even();
+        let turn = if base_c { 3 * (n_chroma / 12) } else { 0 };
+        let mut weights = vec![0.0; n_chroma];
+        for (bin, (place, width)) in self.places.iter().zip(&self.widths).enumerate() {
+            let place = place - tuning;
+            for class in 0..n_chroma {
+                let distance = (place - class as f64 + half + 10.0 * classes).rem_euclid(classes) - half;
+                // Row `class` of the bank from A is row `class − turn` of the bank from C.
+                weights[(class + n_chroma - turn) % n_chroma] = (-0.5 * (2.0 * distance / width).powi(2)).exp();
+            }
+            norm.apply(&mut weights);
+            if let Some(octwidth) = octwidth {
+                let octave = (-0.5 * ((place / classes - ctroct) / octwidth).powi(2)).exp();
+                weights.iter_mut().for_each(|weight| *weight *= octave);
+            }
+            write(bin, &weights);
+        }
+        Ok(())
+    }
+}
+
+/// Settings of a chromagram, by librosa's names and with its defaults.
+#[derive(Debug, Clone, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(default))]
+pub struct ChromaConfig {
+    /// Sampling rate, in Hz. Default 22,050.
+    pub sr: f64,
+    /// The transform that the chromagram comes from.
+    pub stft: StftConfig,
+    /// Norm of every frame. Default: the largest class is 1.
+    pub norm: Norm,
+    /// Deviation from 440 Hz, in fractions of a class. Default `None`: estimated from the whole signal.
+    pub tuning: Option<f64>,
+    /// Number of pitch classes. Default 12.
+    pub n_chroma: usize,
+    /// Centre of the bell curve over octaves, in octaves above 27.5 Hz. Default 5.
+    pub ctroct: f64,
+    /// Half width of that bell curve, in octaves; `None` weighs all octaves alike. Default 2.
+    pub octwidth: Option<f64>,
+    /// Whether the classes start at C (else at A). Default true.
+    pub base_c: bool,
+}
+
+impl Default for ChromaConfig {
+    fn default() -> Self {
+        let filters = ChromaFilterConfig::default();
+        Self {
+            sr: filters.sr,
+            stft: StftConfig::default(),
+            norm: Norm::Max,
+            tuning: None,
+            n_chroma: filters.n_chroma,
+            ctroct: filters.ctroct,
+            octwidth: filters.octwidth,
+            base_c: filters.base_c,
+        }
+    }
+}
+
+/// A planned chromagram (librosa: `feature.chroma_stft`).
+///
+/// ```
+/// use audio_features::{Chroma, ChromaConfig};
+///
+/// let chroma = Chroma::new(&ChromaConfig { tuning: Some(0.0), ..ChromaConfig::default() })?;
+/// let tone: Vec<f32> = (0..22_050).map(|n| (n as f32 * 440.0 / 22_050.0 * 6.283_185).sin()).collect();
+/// let classes = chroma.process(&tone)?; // [n_chroma, n_frames], from C
+/// assert_eq!(classes[[9, 20]], 1.0); // A
+/// # Ok::<(), audio_features::Error>(())
+/// ```
+#[derive(Debug, Clone)]
+pub struct Chroma {
+    config: ChromaConfig,
+    stft: Stft,
+    design: FilterDesign,
+    finder: PeakFinder,
+    pool: Pool,
+}
+
+/// A filter bank, bin by bin, in groups of classes; the last group is filled up with zeros.
+#[derive(Debug, Default)]
+struct Bank<T> {
+    tuning: Option<f64>,
+    groups: Vec<Vec<[T; GROUP]>>,
+}
+
+/// The working memory of one call.
+#[derive(Debug, Default)]
+pub(crate) struct ChromaWork<T> {
+    bank: Bank<T>,
+    peaks: Peaks<T>,
+    sums: Vec<[T; GROUP]>,
+    frame: Vec<T>,
+}
+
+impl<T: Sample> ChromaWork<T> {
+    pub(crate) fn forget_peaks(&mut self) {
+        self.peaks.clear();
+    }
+}
+
+impl Chroma {
+    /// Plans the transform and the filter bank.
+    ///
+    /// # Errors
+    /// [`Error::InvalidConfig`] as [`Stft::new`] and [`chroma_filters`].
+    pub fn new(config: &ChromaConfig) -> Result<Self> {
+        let stft = Stft::new(&config.stft)?;
+        config.norm.check()?;
+        let design = FilterDesign::new(&ChromaFilterConfig {
+            sr: config.sr,
+            n_fft: config.stft.n_fft,
+            n_chroma: config.n_chroma,
+            tuning: config.tuning.unwrap_or(0.0),
+            ctroct: config.ctroct,
+            octwidth: config.octwidth,
+            base_c: config.base_c,
+            ..ChromaFilterConfig::default()
+        })?;
+        if let Some(tuning) = config.tuning
+            && !tuning.is_finite()
+        {
+            return Err(Error::config("tuning", "a finite number", tuning));
+        }
+        let finder = PeakFinder::new(&PiptrackConfig { sr: config.sr, ..PiptrackConfig::default() }, stft.n_bins())?;
+        Ok(Self { config: config.clone(), stft, design, finder, pool: Pool::default() })
+    }
+
+    /// The settings it was planned with.
+    pub fn config(&self) -> &ChromaConfig {
+        &self.config
+    }
+
+    /// The transform it starts from.
+    pub fn stft(&self) -> &Stft {
+        &self.stft
+    }
+
+    /// The energy of the pitch classes, shape `[n_chroma, n_frames]`.
+    ///
+    /// Unless the config names a tuning, it is estimated from the **power** spectrogram of the whole signal, as librosa does
+    /// when it is given samples. Given the magnitude spectrogram, [`Chroma::from_spectrogram`] may hear another tuning.
+    ///
+    /// # Errors
+    /// As [`Stft::process`].
+    pub fn process<T: Sample>(&self, samples: &[T]) -> Result<Array2<T>> {
+        let mut out = Array2::zeros((self.config.n_chroma, self.stft.n_frames(samples.len())?));
+        self.process_into(samples, out.view_mut())?;
+        Ok(out)
+    }
+
+    /// Like [`Chroma::process`], into memory of the caller; nothing is allocated after the first call with the longest signal.
+    ///
+    /// # Errors
+    /// As [`Chroma::process`], and [`Error::WrongShape`] when `out` is not `[n_chroma, n_frames]`.
+    pub fn process_into<T: Sample>(&self, samples: &[T], mut out: ArrayViewMut2<'_, T>) -> Result<()> {
+        self.stft.check_out(samples.len(), self.config.n_chroma, out.shape())?;
+        let mut work = self.pool.take::<ChromaWork<T>>();
+        let work = &mut *work;
+        if let Some(tuning) = self.config.tuning {
+            self.tune(work, tuning)?;
+            return self.stft.spectrogram_blocks(samples, 2.0, |first, block| {
+                self.apply_block(block, work, |t, classes| store(classes, first + t, &mut out));
+            });
+        }
+        work.forget_peaks();
+        self.stft.spectrogram_twice(
+            samples,
+            2.0,
+            work,
+            |work, block| self.collect_peaks(block, work),
+            |work| self.tune_to_peaks(work),
+            |work, first, block| self.apply_block(block, work, |t, classes| store(classes, first + t, &mut out)),
+        )
+    }
+
+    /// The classes of a spectrogram that is already there, shape `[n_bins, n_frames]` (librosa: `chroma_stft(S=...)`).
+    /// Unless the config names a tuning, it is estimated from this spectrogram.
+    ///
+    /// # Errors
+    /// [`Error::WrongShape`] when the spectrogram has another number of bins than the config's `n_fft`, [`Error::NotFinite`]
+    /// when a value is not finite.
+    pub fn from_spectrogram<T: Sample>(&self, spectrogram: ArrayView2<'_, T>) -> Result<Array2<T>> {
+        let n_bins = self.stft.n_bins();
+        if spectrogram.nrows() != n_bins {
+            return Err(Error::shape("the spectrogram", &[n_bins, spectrogram.ncols()], spectrogram.shape()));
+        }
+        let frames: Vec<T> = spectrogram.t().iter().copied().collect();
+        crate::sample::check_finite(&frames)?;
+        let mut work = self.pool.take::<ChromaWork<T>>();
+        match self.config.tuning {
+            Some(tuning) => self.tune(&mut work, tuning)?,
+            None => {
+                work.forget_peaks();
+                self.collect_peaks(&frames, &mut work);
+                self.tune_to_peaks(&mut work)?;
+            }
+        }
+        let mut out = Array2::zeros((self.config.n_chroma, spectrogram.ncols()));
+        let mut view = out.view_mut();
+        for (index, block) in frames.chunks(BLOCK * n_bins).enumerate() {
+            self.apply_block(block, &mut work, |t, classes| store(classes, index * BLOCK + t, &mut view));
+        }
+        Ok(out)
+    }
+
+    /// Adds the peaks of a block of frames to those found so far.
+    pub(crate) fn collect_peaks<T: Sample>(&self, block: &[T], work: &mut ChromaWork<T>) {
+        for frame in block.chunks_exact(self.stft.n_bins()) {
+            work.peaks.collect(&self.finder, frame);
+        }
+    }
+
+    /// Tunes the bank by the peaks found so far.
+    pub(crate) fn tune_to_peaks<T: Sample>(&self, work: &mut ChromaWork<T>) -> Result<()> {
+        let tuning = work.peaks.tuning(0.01, self.config.n_chroma)?;
+        self.tune(work, tuning)
+    }
+
+    fn tune<T: Sample>(&self, work: &mut ChromaWork<T>, tuning: f64) -> Result<()> {
+        if work.bank.tuning == Some(tuning) {
+            return Ok(());
+        }
+        work.bank.tuning = None;
+        let groups = self.config.n_chroma.div_ceil(GROUP);
+        work.bank.groups.resize_with(groups, Vec::new);
+        for group in &mut work.bank.groups {
+            group.resize(self.stft.n_bins(), [T::zero(); GROUP]);
+        }
+        self.design.draw(tuning, |bin, weights| {
+            for (group, weights) in work.bank.groups.iter_mut().zip(weights.chunks(GROUP)) {
+                for (slot, &weight) in group[bin].iter_mut().zip(weights) {
+                    // The bank is f32 even where the spectrogram is f64, as in librosa.
+                    *slot = T::narrow(f64::from(weight as f32));
+                }
+            }
+        })?;
+        work.bank.tuning = Some(tuning);
+        Ok(())
+    }
+
+    /// Calls `write(frame, classes)` with the normalised classes of every frame of a block.
+    pub(crate) fn apply_block<T: Sample>(
+        &self,
+        block: &[T],
+        work: &mut ChromaWork<T>,
+        mut write: impl FnMut(usize, &[T]),
+    ) {
+        let ChromaWork { bank, sums, frame, .. } = work;
+        let (n_chroma, frames) = (self.config.n_chroma, block.len() / self.stft.n_bins());
+        frame.resize(BLOCK * n_chroma, T::zero());
+        sums.resize(BLOCK, [T::zero(); GROUP]);
+        for (index, group) in bank.groups.iter().enumerate() {
+            multiply_frames(group, block, &mut sums[..frames]);
+            let classes = index * GROUP..n_chroma.min((index + 1) * GROUP);
+            for (t, sums) in sums[..frames].iter().enumerate() {
+                frame[t * n_chroma..][classes.clone()].copy_from_slice(&sums[..classes.len()]);
+            }
+        }
+        for (t, classes) in frame.chunks_exact_mut(n_chroma).take(frames).enumerate() {
+            self.config.norm.apply(classes);
+            write(t, classes);
+        }
+    }
+}
+
+fn store<T: Sample>(classes: &[T], frame: usize, out: &mut ArrayViewMut2<'_, T>) {
+    for (class, &value) in classes.iter().enumerate() {
+        out[[class, frame]] = value;
+    }
+}
+
+/// Tonal centroids of a chromagram, shape `[n_chroma, n_frames]` → `[6, n_frames]`: fifths, minor and major thirds, as x and y
+/// (librosa: `feature.tonnetz(chroma=...)`; C. Harte, M. Sandler, M. Gasser, "Detecting harmonic change in musical
+/// audio", 2006).
+///
+/// # Errors
+/// [`Error::InvalidInput`] when the chromagram has no classes.
+pub fn tonnetz<T: Sample>(chroma: ArrayView2<'_, T>) -> Result<Array2<f64>> {
+    const SCALES: [f64; 6] = [7.0 / 6.0, 7.0 / 6.0, 3.0 / 2.0, 3.0 / 2.0, 2.0 / 3.0, 2.0 / 3.0];
+    const RADII: [f64; 6] = [1.0, 1.0, 1.0, 1.0, 0.5, 0.5];
+    let n_chroma = chroma.nrows();
+    if n_chroma == 0 {
+        return Err(Error::input("the chromagram", "at least one class high", 0));
+    }
+    let mut out = Array2::zeros((6, chroma.ncols()));
+    for (t, column) in chroma.columns().into_iter().enumerate() {
+        let mut classes = column.to_vec();
+        Norm::P(1.0).apply(&mut classes);
+        for axis in 0..6 {
+            let offset = if axis % 2 == 0 { 0.5 } else { 0.0 };
+            out[[axis, t]] = (0..n_chroma)
+                .map(|class| {
+                    let angle = SCALES[axis] * 12.0 * class as f64 / n_chroma as f64 - offset;
+                    RADII[axis] * (std::f64::consts::PI * angle).cos() * classes[class].widen()
+                })
+                .sum();
+        }
+    }
+    Ok(out)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn silence_has_no_pitch_class() {
+        let chroma = Chroma::new(&ChromaConfig::default()).unwrap();
+        let classes = chroma.process(&vec![0.0_f32; 4000]).unwrap();
+        assert!(classes.iter().all(|&x| x == 0.0));
+    }
+
+    #[test]
+    fn a_long_signal_is_computed_twice_with_the_same_result() {
+        let stft = StftConfig { n_fft: 256, hop_length: Some(64), ..StftConfig::default() };
+        let chroma = Chroma::new(&ChromaConfig { stft, ..ChromaConfig::default() }).unwrap();
+        let short: Vec<f32> = (0..20_000).map(|n| (n as f32 * 0.13).sin()).collect();
+        // Past the limit of what is kept, 129 bins for every 64 samples.
+        let long: Vec<f32> = short.iter().copied().cycle().take(2_200_000).collect();
+        let (short, long) = (chroma.process(&short).unwrap(), chroma.process(&long).unwrap());
+        for t in 0..300 {
+            for class in 0..12 {
+                assert!((short[[class, t]] - long[[class, t]]).abs() < 1e-5);
+            }
+        }
+    }
+
+    #[test]
+    fn impossible_settings_are_errors() {
+        for config in [
+            ChromaConfig { n_chroma: 0, ..ChromaConfig::default() },
+            ChromaConfig { sr: 0.0, ..ChromaConfig::default() },
+            ChromaConfig { tuning: Some(f64::NAN), ..ChromaConfig::default() },
+            ChromaConfig { norm: Norm::P(-1.0), ..ChromaConfig::default() },
+        ] {
+            assert!(matches!(Chroma::new(&config), Err(Error::InvalidConfig { .. })), "{config:?}");
+        }
+    }
+}

@@ -1,0 +1,314 @@
+//! One number for a whole signal: features averaged over time.
+
+use ndarray::{Array2, ArrayView2, ArrayViewMut2};
+
+use crate::chroma::{Chroma, ChromaConfig, ChromaWork};
+use crate::decibel::{log_power, maximum};
+use crate::error::{Error, Result};
+use crate::mel::{MelConfig, check_rate};
+use crate::mfcc::{Mfcc, MfccConfig};
+use crate::sample::Sample;
+use crate::scratch::Pool;
+use crate::stft::{BLOCK, Precision, Stft, StftConfig};
+use crate::temporal::{RmsConfig, ZcrConfig, rms_into, zero_crossing_rate_into};
+
+/// What becomes of a feature's values over time.
+#[derive(Debug, Clone, Copy, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub enum Statistic {
+    /// The mean.
+    Mean,
+    /// The standard deviation of the values themselves (numpy's `ddof=0`).
+    Std,
+    /// The smallest value.
+    Min,
+    /// The largest value.
+    Max,
+    /// The value that this share of the values, 0 to 100 percent, lies below (numpy's `percentile`, linear between values).
+    Percentile(f64),
+}
+
+/// Statistics over time: a row for every feature, a column for every statistic, `[n_features, n_statistics]`.
+///
+/// ```
+/// use audio_features::summary::{Statistic, summarize};
+/// use ndarray::array;
+///
+/// let loudness = array![[1.0_f32, 2.0, 3.0, 6.0]];
+/// let summary = summarize(loudness.view(), &[Statistic::Mean, Statistic::Percentile(50.0)])?;
+/// assert_eq!(summary, array![[3.0, 2.5]]);
+/// # Ok::<(), audio_features::Error>(())
+/// ```
+///
+/// # Errors
+/// [`Error::InvalidInput`] when there are no frames, [`Error::InvalidConfig`] for a percentile outside 0 to 100.
+pub fn summarize<T: Sample>(features: ArrayView2<'_, T>, statistics: &[Statistic]) -> Result<Array2<f64>> {
+    if features.ncols() == 0 {
+        return Err(Error::input("the feature", "at least one frame long", 0));
+    }
+    let mut out = Array2::zeros((features.nrows(), statistics.len()));
+    for (row, mut target) in features.rows().into_iter().zip(out.rows_mut()) {
+        let mut sorted: Vec<f64> = row.iter().map(|x| x.widen()).collect();
+        sorted.sort_unstable_by(f64::total_cmp);
+        let mean = sorted.iter().sum::<f64>() / sorted.len() as f64;
+        for (statistic, slot) in statistics.iter().zip(&mut target) {
+            *slot = match *statistic {
+                Statistic::Mean => mean,
+                Statistic::Std => (sorted.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / sorted.len() as f64).sqrt(),
+                Statistic::Min => sorted[0],
+                Statistic::Max => sorted[sorted.len() - 1],
+                Statistic::Percentile(percent) => percentile(&sorted, percent)?,
+            };
+        }
+    }
+    Ok(out)
+}
+
+fn percentile(sorted: &[f64], percent: f64) -> Result<f64> {
+    if !(0.0..=100.0).contains(&percent) {
+        return Err(Error::config("percentile", "0 to 100", percent));
+    }
+    let place = percent / 100.0 * (sorted.len() - 1) as f64;
+    let (low, share) = (place.floor() as usize, place.fract());
+    let high = (low + 1).min(sorted.len() - 1);
+    Ok(sorted[low] + (sorted[high] - sorted[low]) * share)
+}
+
+/// Length of the vector of [`vector_162`].
+pub const VECTOR_162: usize = 162;
+
+/// The 162 numbers that classic speech-emotion systems start from: each feature's mean over time, in the order zero-crossing
+/// rate (1), chroma (12), MFCC (20), RMS (1), mel power (128), all with librosa's defaults.
+///
+/// As the published notebooks compute it, with `np.mean(feature.T, axis=0)` of `zero_crossing_rate(y)`,
+/// `chroma_stft(S=np.abs(stft(y)), sr=sr)`, `mfcc(y, sr=sr)`, `rms(y)` and `melspectrogram(y, sr=sr)`: the chroma comes from the
+/// **magnitude**, and so does its tuning.
+///
+/// This plans everything anew on every call; for many clips make one [`Vector162`].
+///
+/// ```
+/// let samples: Vec<f32> = (0..16_000).map(|n| (n as f32 * 0.05).sin() * 0.1).collect();
+/// let vector = audio_features::summary::vector_162(&samples, 16_000)?;
+/// assert!(vector.iter().all(|x| x.is_finite()));
+/// # Ok::<(), audio_features::Error>(())
+/// ```
+///
+/// # Errors
+/// [`Error::InvalidConfig`] when the rate is 0, [`Error::InvalidInput`] for an empty signal, [`Error::NotFinite`] for NaN or
+/// infinite samples.
+pub fn vector_162(samples: &[f32], sample_rate: u32) -> Result<[f32; VECTOR_162]> {
+    Vector162::new(f64::from(sample_rate), Precision::Parity)?.process(samples)
+}
+
+/// A planned [`vector_162`]: one transform for all five features, nothing allocated per frame, nothing planned per clip.
+#[derive(Debug, Clone)]
+pub struct Vector162 {
+    mfcc: Mfcc,
+    chroma: Chroma,
+    pool: Pool,
+}
+
+/// The working memory of one call.
+#[derive(Default)]
+struct Work {
+    chroma: ChromaWork<f32>,
+    power: Vec<f32>,
+    /// Mel bands of every frame, frame by frame.
+    mel: Vec<f32>,
+    /// Sums over time.
+    mel_sums: Vec<f64>,
+    chroma_sums: Vec<f64>,
+    crossings: Vec<f64>,
+    loudness: Vec<f32>,
+}
+
+impl Vector162 {
+    /// Plans the transform and the filter banks for a sampling rate in Hz.
+    ///
+    /// # Errors
+    /// [`Error::InvalidConfig`] when the rate is not above 0.
+    pub fn new(sr: f64, precision: Precision) -> Result<Self> {
+        check_rate(sr)?;
+        let stft = StftConfig { precision, ..StftConfig::default() };
+        let mel = MelConfig { sr, stft: stft.clone(), ..MelConfig::default() };
+        Ok(Self {
+            mfcc: Mfcc::new(&MfccConfig { mel, ..MfccConfig::default() })?,
+            chroma: Chroma::new(&ChromaConfig { sr, stft, ..ChromaConfig::default() })?,
+            pool: Pool::default(),
+        })
+    }
+
+    fn stft(&self) -> &Stft {
+        self.chroma.stft()
+    }
+
+    /// The vector of one clip.
+    ///
+    /// # Errors
+    /// [`Error::InvalidInput`] for an empty signal, [`Error::NotFinite`] for NaN or infinite samples.
+    pub fn process(&self, samples: &[f32]) -> Result<[f32; VECTOR_162]> {
+        let frames = self.stft().n_frames(samples.len())?;
+        let n_mels = self.mfcc.config().mel.n_mels;
+        let mut work = self.pool.take::<Work>();
+        let work = &mut *work;
+        let mut vector = [0.0; VECTOR_162];
+        let (zcr, rest) = vector.split_at_mut(1);
+        let (chroma, rest) = rest.split_at_mut(12);
+        let (mfcc, rest) = rest.split_at_mut(20);
+        let (rms, mel) = rest.split_at_mut(1);
+
+        work.crossings.resize(frames, 0.0);
+        zero_crossing_rate_into(samples, &ZcrConfig::default(), row(&mut work.crossings)?)?;
+        zcr[0] = mean(work.crossings.iter().copied());
+        work.loudness.resize(frames, 0.0);
+        rms_into(samples, &RmsConfig::default(), row(&mut work.loudness)?)?;
+        rms[0] = mean(work.loudness.iter().map(|&x| f64::from(x)));
+
+        work.mel.clear();
+        work.mel_sums.clear();
+        work.mel_sums.resize(n_mels, 0.0);
+        work.chroma_sums.clear();
+        work.chroma_sums.resize(chroma.len(), 0.0);
+        work.chroma.forget_peaks();
+        self.stft().spectrogram_twice(
+            samples,
+            1.0,
+            work,
+            |work, block| {
+                self.chroma.collect_peaks(block, &mut work.chroma);
+                work.power.clear();
+                work.power.extend(block.iter().map(|x| x * x));
+                let start = work.mel.len();
+                work.mel.resize(start + block.len() / self.stft().n_bins() * n_mels, 0.0);
+                self.mfcc.mel().apply_block(&work.power, &mut work.mel[start..]);
+            },
+            |work| self.chroma.tune_to_peaks(&mut work.chroma),
+            |work, _, block| {
+                let sums = &mut work.chroma_sums;
+                self.chroma.apply_block(block, &mut work.chroma, |_, classes| add(sums, classes));
+            },
+        )?;
+        for (slot, sum) in chroma.iter_mut().zip(&work.chroma_sums) {
+            *slot = (sum / frames as f64) as f32;
+        }
+        for (slot, mean) in mel.iter_mut().zip(means(&work.mel, &mut work.mel_sums)) {
+            *slot = mean as f32;
+        }
+
+        // The cosine transform is linear, so the mean of the MFCCs is the transform of the mean decibels.
+        log_power(&mut work.mel, 1e-10, 1.0);
+        let floor = maximum(&work.mel) - 80.0;
+        work.mel.iter_mut().for_each(|x| *x = x.max(floor));
+        work.power.clear();
+        work.power.extend(means(&work.mel, &mut work.mel_sums).map(|mean| mean as f32));
+        let shape = (mfcc.len(), 1);
+        let column = ArrayViewMut2::from_shape(shape, mfcc)
+            .map_err(|error| Error::input("the coefficients", format!("of shape {shape:?}"), error))?;
+        self.mfcc.of_column(&work.power, column);
+        Ok(vector)
+    }
+}
+
+/// A slice as a feature of one row.
+fn row<T>(values: &mut [T]) -> Result<ArrayViewMut2<'_, T>> {
+    let shape = (1, values.len());
+    ArrayViewMut2::from_shape(shape, values)
+        .map_err(|error| Error::input("the feature", format!("of shape {shape:?}"), error))
+}
+
+fn mean(values: impl ExactSizeIterator<Item = f64>) -> f32 {
+    let n = values.len() as f64;
+    (values.sum::<f64>() / n) as f32
+}
+
+fn add(sums: &mut [f64], values: &[f32]) {
+    for (sum, &value) in sums.iter_mut().zip(values) {
+        *sum += f64::from(value);
+    }
+}
+
+/// The mean over frames of values that lie frame by frame, one for each of `sums`.
+fn means<'a>(values: &[f32], sums: &'a mut [f64]) -> impl Iterator<Item = f64> + 'a {
+    let width = sums.len();
+    // Short stretches are added in f32, which is vector code, and those sums in f64.
+    let mut part = [0.0_f32; 512];
+    sums.fill(0.0);
+    for stretch in values.chunks(BLOCK * width) {
+        for (columns, sums) in (0..width).step_by(part.len()).zip(sums.chunks_mut(part.len())) {
+            let part = &mut part[..sums.len()];
+            part.fill(0.0);
+            for frame in stretch.chunks_exact(width) {
+                for (sum, &value) in part.iter_mut().zip(&frame[columns..]) {
+                    *sum += value;
+                }
+            }
+            add(sums, part);
+        }
+    }
+    let frames = (values.len() / width) as f64;
+    sums.iter().map(move |sum| sum / frames)
+}
+
+#[cfg(test)]
+mod tests {
+    use approx::assert_relative_eq;
+    use ndarray::{Axis, array, concatenate};
+
+    use super::*;
+    use crate::{rms, zero_crossing_rate};
+
+    #[test]
+    fn the_vector_is_the_means_of_its_features() {
+        let samples: Vec<f32> =
+            (0..30_000).map(|n| (n as f32 * 0.07).sin() * 0.3 + (n as f32 * 0.9).cos() * 0.05).collect();
+        let got = vector_162(&samples, 16_000).unwrap();
+
+        let mel = MelConfig { sr: 16_000.0, ..MelConfig::default() };
+        let mfcc = Mfcc::new(&MfccConfig { mel, ..MfccConfig::default() }).unwrap();
+        let chroma = Chroma::new(&ChromaConfig { sr: 16_000.0, ..ChromaConfig::default() }).unwrap();
+        let magnitude = chroma.stft().spectrogram(&samples, 1.0).unwrap();
+        let features = concatenate![
+            Axis(0),
+            zero_crossing_rate(&samples, &ZcrConfig::default()).unwrap().mapv(|x| x as f32),
+            chroma.from_spectrogram(magnitude.view()).unwrap(),
+            mfcc.process(&samples).unwrap(),
+            rms(&samples, &RmsConfig::default()).unwrap(),
+            mfcc.mel().process(&samples).unwrap()
+        ];
+        let want = summarize(features.view(), &[Statistic::Mean]).unwrap();
+        assert_eq!(want.nrows(), VECTOR_162);
+        for (got, want) in got.iter().zip(want.iter()) {
+            assert_relative_eq!(f64::from(*got), *want, max_relative = 2e-5, epsilon = 1e-4);
+        }
+    }
+
+    #[test]
+    fn statistics_equal_numpys() {
+        let got = summarize(
+            array![[4.0_f64, 1.0, 3.0, 2.0]].view(),
+            &[
+                Statistic::Mean,
+                Statistic::Std,
+                Statistic::Min,
+                Statistic::Max,
+                Statistic::Percentile(25.0),
+                Statistic::Percentile(100.0),
+            ],
+        )
+        .unwrap();
+        for (got, want) in got.iter().zip([2.5, 1.25_f64.sqrt(), 1.0, 4.0, 1.75, 4.0]) {
+            assert_relative_eq!(*got, want, max_relative = 1e-14);
+        }
+        assert!(summarize(array![[1.0_f32]].view(), &[Statistic::Percentile(101.0)]).is_err());
+        assert!(summarize(Array2::<f32>::zeros((2, 0)).view(), &[Statistic::Mean]).is_err());
+    }
+
+    #[test]
+    fn silence_and_single_samples_have_a_vector_and_nothing_has_none() {
+        assert!(vector_162(&[0.0; 5000], 16_000).unwrap().iter().all(|x| x.is_finite()));
+        assert!(vector_162(&[0.5], 16_000).unwrap().iter().all(|x| x.is_finite()));
+        assert!(vector_162(&[], 16_000).is_err());
+        assert!(vector_162(&[0.0; 100], 0).is_err());
+        assert!(vector_162(&[f32::NAN], 16_000).is_err());
+    }
+}

@@ -1,0 +1,324 @@
+//! Features of the waveform itself: zero crossings and loudness.
+
+use ndarray::{Array2, ArrayView2, ArrayViewMut2};
+
+use crate::error::{Error, Result};
+use crate::frame::{PadMode, frame_count, pad_into};
+use crate::sample::{Sample, check_finite, dot};
+
+/// Settings of [`zero_crossing_rate`], by librosa's names and with its defaults.
+#[derive(Debug, Clone, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(default))]
+pub struct ZcrConfig {
+    /// Length of a frame, in samples. Default 2048.
+    pub frame_length: usize,
+    /// Samples from one frame to the next. Default 512.
+    pub hop_length: usize,
+    /// Whether frame t is centred on sample t·`hop_length`; the signal's ends are repeated then. Default true.
+    pub center: bool,
+    /// Values of at most this magnitude count as +0; at least 0. Default 1e-10.
+    pub threshold: f64,
+    /// Whether 0 counts as positive, or as a sign of its own. Default true.
+    pub zero_pos: bool,
+    /// Whether the first sample of every frame counts as a crossing. Default false.
+    pub pad: bool,
+}
+
+impl Default for ZcrConfig {
+    fn default() -> Self {
+        Self { frame_length: 2048, hop_length: 512, center: true, threshold: 1e-10, zero_pos: true, pad: false }
+    }
+}
+
+/// Settings of [`rms`], by librosa's names and with its defaults.
+#[derive(Debug, Clone, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(default))]
+pub struct RmsConfig {
+    /// Length of a frame, in samples. Default 2048.
+    pub frame_length: usize,
+    /// Samples from one frame to the next. Default 512.
+    pub hop_length: usize,
+    /// Whether frame t is centred on sample t·`hop_length` (the signal is padded), or starts there. Default true.
+    pub center: bool,
+    /// How the signal is padded when `center` is set. Default: zeros.
+    pub pad_mode: PadMode,
+}
+
+impl Default for RmsConfig {
+    fn default() -> Self {
+        Self { frame_length: 2048, hop_length: 512, center: true, pad_mode: PadMode::Constant }
+    }
+}
+
+/// Number of frames of a signal of `n` samples, after a check of the lengths.
+fn frames_of(n: usize, frame_length: usize, hop_length: usize, center: bool) -> Result<usize> {
+    for (name, value) in [("frame_length", frame_length), ("hop_length", hop_length)] {
+        if value == 0 {
+            return Err(Error::config(name, "a positive integer", value));
+        }
+    }
+    let padding = if center { frame_length / 2 * 2 } else { 0 };
+    match frame_count(n + padding, frame_length, hop_length) {
+        0 => Err(Error::TooShort { expected: frame_length - padding, got: n }),
+        frames => Ok(frames),
+    }
+}
+
+/// The share of samples of each frame at which the signal changes its sign, 0 to 1, shape `[1, n_frames]`
+/// (librosa: `feature.zero_crossing_rate`, which is `float64` too).
+///
+/// ```
+/// use audio_features::{ZcrConfig, zero_crossing_rate};
+///
+/// let buzz: Vec<f32> = (0..4096).map(|n| if n % 8 < 4 { 0.5 } else { -0.5 }).collect();
+/// let rate = zero_crossing_rate(&buzz, &ZcrConfig::default())?;
+/// assert!((rate[[0, 4]] - 0.25).abs() < 1e-3); // two crossings in eight samples
+/// # Ok::<(), audio_features::Error>(())
+/// ```
+///
+/// # Errors
+/// [`Error::InvalidConfig`] when a length is 0 or the threshold negative, [`Error::NotFinite`] for NaN or infinite samples,
+/// [`Error::TooShort`] for a signal shorter than a frame that is not centred, [`Error::InvalidInput`] for an empty signal.
+pub fn zero_crossing_rate<T: Sample>(samples: &[T], config: &ZcrConfig) -> Result<Array2<f64>> {
+    let frames = frames_of(samples.len(), config.frame_length, config.hop_length, config.center)?;
+    let mut out = Array2::zeros((1, frames));
+    zero_crossing_rate_into(samples, config, out.view_mut())?;
+    Ok(out)
+}
+
+/// Like [`zero_crossing_rate`], into memory of the caller; nothing is allocated.
+///
+/// # Errors
+/// As [`zero_crossing_rate`], and [`Error::WrongShape`] when `out` is not `[1, n_frames]`.
+pub fn zero_crossing_rate_into<T: Sample>(
+    samples: &[T],
+    config: &ZcrConfig,
+    mut out: ArrayViewMut2<'_, f64>,
+) -> Result<()> {
+    let ZcrConfig { frame_length, hop_length, center, threshold, zero_pos, pad } = *config;
+    let n = samples.len();
+    let frames = frames_of(n, frame_length, hop_length, center)?;
+    if out.shape() != [1, frames] {
+        return Err(Error::shape("the output", &[1, frames], out.shape()));
+    }
+    if !(threshold >= 0.0 && threshold.is_finite()) {
+        return Err(Error::config("threshold", "a finite number, at least 0", threshold));
+    }
+    if n == 0 {
+        return Err(Error::input("the signal", "non-empty", "0 samples"));
+    }
+    check_finite(samples)?;
+
+    let crossings = Crossings::new(samples, threshold, zero_pos);
+    let left = if center { frame_length / 2 } else { 0 };
+    // A frame looks at its own samples only, and beyond the ends nothing crosses: crossings at start + 1 … end.
+    let bounds = |t: usize| {
+        let start = t * hop_length;
+        ((start + 1).saturating_sub(left).clamp(1, n), (start + frame_length).saturating_sub(left).clamp(1, n))
+    };
+    let mut count = 0;
+    let (mut from, mut to) = (1, 1);
+    for (t, slot) in out.iter_mut().enumerate() {
+        let (start, end) = bounds(t);
+        if start >= to {
+            count = crossings.between(start, end);
+        } else {
+            count = count + crossings.between(to, end) - crossings.between(from, start);
+        }
+        (from, to) = (start, end);
+        *slot = (count + usize::from(pad)) as f64 / frame_length as f64;
+    }
+    Ok(())
+}
+
+/// Counts sign changes.
+struct Crossings<'a, T> {
+    samples: &'a [T],
+    threshold: T,
+    zero_pos: bool,
+}
+
+impl<'a, T: Sample> Crossings<'a, T> {
+    fn new(samples: &'a [T], threshold: f64, zero_pos: bool) -> Self {
+        // The samples are compared with an f64; the largest T that is not above it draws the same line.
+        let mut limit = T::narrow(threshold);
+        if limit.widen() > threshold {
+            limit = T::narrow(threshold * (1.0 - f64::from(f32::EPSILON)));
+        }
+        Self { samples, threshold: limit, zero_pos }
+    }
+
+    /// How many of the samples `from..to` differ in sign from the one before them.
+    #[inline]
+    fn between(&self, from: usize, to: usize) -> usize {
+        if from >= to {
+            return 0;
+        }
+        let (before, here) = (&self.samples[from - 1..to - 1], &self.samples[from..to]);
+        let is_negative = |x: T| x < -self.threshold;
+        let is_positive = |x: T| x > self.threshold;
+        // Counted in short stretches of u32, which vector code can add up.
+        let mut total = 0;
+        for (before, here) in before.chunks(4096).zip(here.chunks(4096)) {
+            let pairs = before.iter().zip(here);
+            let count: u32 = if self.zero_pos {
+                pairs.map(|(&a, &b)| u32::from(is_negative(a) != is_negative(b))).sum()
+            } else {
+                pairs
+                    .map(|(&a, &b)| u32::from((is_negative(a) != is_negative(b)) | (is_positive(a) != is_positive(b))))
+                    .sum()
+            };
+            total += count as usize;
+        }
+        total
+    }
+}
+
+/// The root mean square of each frame, shape `[1, n_frames]` (librosa: `feature.rms(y=...)`, which is `float32` for all input).
+///
+/// # Errors
+/// [`Error::InvalidConfig`] when a length is 0, [`Error::NotFinite`] for NaN or infinite samples, [`Error::TooShort`] for a
+/// signal shorter than a frame that is not centred, [`Error::InvalidInput`] for an empty signal with a padding mode that
+/// needs samples.
+pub fn rms<T: Sample>(samples: &[T], config: &RmsConfig) -> Result<Array2<f32>> {
+    let frames = frames_of(samples.len(), config.frame_length, config.hop_length, config.center)?;
+    let mut out = Array2::zeros((1, frames));
+    rms_into(samples, config, out.view_mut())?;
+    Ok(out)
+}
+
+/// Like [`rms`], into memory of the caller. With zero padding only the sums of a few hops are allocated.
+///
+/// # Errors
+/// As [`rms`], and [`Error::WrongShape`] when `out` is not `[1, n_frames]`.
+pub fn rms_into<T: Sample>(samples: &[T], config: &RmsConfig, mut out: ArrayViewMut2<'_, f32>) -> Result<()> {
+    let RmsConfig { frame_length, hop_length, center, pad_mode } = *config;
+    let frames = frames_of(samples.len(), frame_length, hop_length, center)?;
+    if out.shape() != [1, frames] {
+        return Err(Error::shape("the output", &[1, frames], out.shape()));
+    }
+    check_finite(samples)?;
+    let mut left = if center { frame_length / 2 } else { 0 };
+    let mut padded = Vec::<T>::new();
+    let mut signal = samples;
+    if center && pad_mode != PadMode::Constant {
+        pad_into(samples, left, left, pad_mode, &mut padded)?;
+        (signal, left) = (&padded, 0);
+    }
+
+    // The energy of a stretch of the padded signal; what lies beyond the ends is silent.
+    let between = |from: usize, to: usize| {
+        let (from, to) = (from.saturating_sub(left).min(signal.len()), to.saturating_sub(left).min(signal.len()));
+        energy(&signal[from..to])
+    };
+    let mean = |energy: f64| (energy / frame_length as f64).sqrt() as f32;
+    if frame_length.is_multiple_of(hop_length) {
+        // Frames are made of whole hops, each of which is summed once and kept while frames still need it.
+        let per_frame = frame_length / hop_length;
+        let mut hops = vec![0.0; per_frame];
+        for (hop, slot) in hops.iter_mut().enumerate().skip(1) {
+            *slot = between((hop - 1) * hop_length, hop * hop_length);
+        }
+        for (t, slot) in out.iter_mut().enumerate() {
+            let last = t + per_frame;
+            hops[t % per_frame] = between((last - 1) * hop_length, last * hop_length);
+            *slot = mean(hops.iter().sum());
+        }
+    } else {
+        for (t, slot) in out.iter_mut().enumerate() {
+            *slot = mean(between(t * hop_length, t * hop_length + frame_length));
+        }
+    }
+    Ok(())
+}
+
+/// The sum of squares: in the samples' precision over short stretches, in `f64` over those.
+fn energy<T: Sample>(samples: &[T]) -> f64 {
+    samples.chunks(256).map(|stretch| dot(stretch, stretch).widen()).sum()
+}
+
+/// The root mean square of each frame of a magnitude spectrogram, `[n_bins, n_frames]` → `[1, n_frames]`
+/// (librosa: `feature.rms(S=...)`).
+///
+/// # Errors
+/// [`Error::WrongShape`] when the spectrogram does not have `1 + frame_length / 2` bins.
+pub fn rms_from_spectrogram<T: Sample>(magnitude: ArrayView2<'_, T>, frame_length: usize) -> Result<Array2<f32>> {
+    let n_bins = 1 + frame_length / 2;
+    if frame_length == 0 || magnitude.nrows() != n_bins {
+        return Err(Error::shape("the spectrogram", &[n_bins, magnitude.ncols()], magnitude.shape()));
+    }
+    let mut out = Array2::zeros((1, magnitude.ncols()));
+    for (frame, slot) in magnitude.columns().into_iter().zip(&mut out) {
+        let square = |x: &T| x.widen() * x.widen();
+        let mut sum: f64 = frame.iter().map(square).sum();
+        // The first bin, and the last of an even transform, have no mirror image.
+        sum -= 0.5 * square(&frame[0]);
+        if frame_length.is_multiple_of(2) && n_bins > 1 {
+            sum -= 0.5 * square(&frame[n_bins - 1]);
+        }
+        *slot = (2.0 * sum / (frame_length as f64).powi(2)).sqrt() as f32;
+    }
+    Ok(out)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn zero_crossings_equal_the_definition() {
+        let samples: Vec<f32> =
+            (0..997).map(|n| [0.5, -1e-11, 0.0, -0.0, -0.25, 1e-10, 2e-10, -2e-10][n * n % 8]).collect();
+        for (frame_length, hop_length) in [(64, 16), (65, 7), (1, 1), (10, 30), (2048, 512)] {
+            for center in [true, false] {
+                for zero_pos in [true, false] {
+                    let config = ZcrConfig { frame_length, hop_length, center, zero_pos, ..ZcrConfig::default() };
+                    let Ok(got) = zero_crossing_rate(&samples, &config) else {
+                        assert!(!center && frame_length > samples.len());
+                        continue;
+                    };
+                    let mut padded = Vec::<f64>::new();
+                    let left = if center { frame_length / 2 } else { 0 };
+                    pad_into(&samples, left, left, PadMode::Edge, &mut padded).unwrap();
+                    let sign = |x: f64| match (x.abs() <= 1e-10, zero_pos) {
+                        (true, true) => 1.0,
+                        (true, false) => 0.0,
+                        (false, _) => x.signum(),
+                    };
+                    for (t, &got) in got.iter().enumerate() {
+                        let frame = &padded[t * hop_length..][..frame_length];
+                        let want = frame.windows(2).filter(|pair| sign(pair[0]) != sign(pair[1])).count();
+                        assert_eq!(got, want as f64 / frame_length as f64, "{config:?} frame {t}");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn rms_equals_the_definition_even_after_something_loud() {
+        let samples: Vec<f64> = (0..4001).map(|n| f64::from(n).sin() * if n < 2000 { 1.0 } else { 1e-6 }).collect();
+        for (frame_length, hop_length) in [(64, 16), (65, 7), (16, 64), (10, 30), (2048, 512)] {
+            for pad_mode in [PadMode::Constant, PadMode::Reflect] {
+                let config = RmsConfig { frame_length, hop_length, pad_mode, ..RmsConfig::default() };
+                let got = rms(&samples, &config).unwrap();
+                let mut padded = Vec::<f64>::new();
+                pad_into(&samples, frame_length / 2, frame_length / 2, pad_mode, &mut padded).unwrap();
+                for (t, &got) in got.iter().enumerate() {
+                    let frame = &padded[t * hop_length..][..frame_length];
+                    let want = (frame.iter().map(|x| x * x).sum::<f64>() / frame_length as f64).sqrt();
+                    assert!((f64::from(got) - want).abs() <= 1e-6 * want, "{config:?} frame {t}: {got} {want}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_framed_is_an_error() {
+        assert!(zero_crossing_rate::<f32>(&[], &ZcrConfig::default()).is_err());
+        assert!(zero_crossing_rate(&[1.0_f32], &ZcrConfig { hop_length: 0, ..ZcrConfig::default() }).is_err());
+        assert!(rms(&[1.0_f32], &RmsConfig { center: false, ..RmsConfig::default() }).is_err());
+        assert!(rms(&[f32::NAN], &RmsConfig::default()).is_err());
+        assert_eq!(rms::<f32>(&[], &RmsConfig::default()).unwrap().dim(), (1, 1));
+    }
+}
