@@ -1,6 +1,6 @@
 //! The default network: residual blocks with squeeze and excitation, small enough to train on a processor.
 
-use model_kit::layers::{ConvBn, Linear, Network, Residual, Result, global_average};
+use model_kit::layers::{ConvBn, Linear, Network, Residual, Result, channels_last, global_average};
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
 use tch::nn::Path;
@@ -56,7 +56,7 @@ impl Network for Compact {
     /// # Shapes
     /// `[batch, 1, 48, 48]` (other sizes from 8×8 work too) → `[batch, classes]`
     fn forward(&self, input: &Tensor, train: bool) -> Result<Tensor> {
-        let mut hidden = self.stem.forward(input, train)?.f_relu()?;
+        let mut hidden = channels_last(&self.stem.forward(input, train)?.f_relu()?)?;
         for block in &self.blocks {
             hidden = block.forward(&hidden, train)?;
         }
