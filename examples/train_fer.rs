@@ -6,7 +6,8 @@
 //! ```
 //!
 //! The folder gets `metrics.csv`, `last.safetensors` (everything that `--resume` needs), `best.safetensors` (the best
-//! epoch's weights) and, at the end, `model.safetensors`: the same in half precision, as `FerModel::load` reads it.
+//! epoch's weights) and, at the end, `model.safetensors`: the same in half precision and calibrated, as
+//! `FerModel::load` reads it.
 
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "it talks to the one who runs it")]
 
@@ -18,13 +19,11 @@ use anyhow::{Context, Result, ensure};
 use clap::Parser;
 use emotion_core::BoxError;
 use fer_model::dataset::{Fer2013, Split};
-use fer_model::train::{Recipe, Run, train};
+use fer_model::train::{Recipe, Run, export, train};
 use indicatif::{ProgressBar, ProgressStyle};
 use model_kit::callback::{Callback, CsvLog, Flow, StepInfo};
 use model_kit::device::{Device, set_threads};
 use model_kit::trainer::EpochRecord;
-use model_kit::weights::Weights;
-use tch::Kind;
 
 #[derive(Parser)]
 #[command(about = "Trains a face network on FER-2013", version)]
@@ -35,6 +34,9 @@ struct Options {
     /// Where checkpoints, metrics and the final model go.
     #[arg(long, default_value = "runs/fer")]
     out: PathBuf,
+    /// What the model is called in reports.
+    #[arg(long, default_value = "fer-compact-1")]
+    name: String,
     /// A recipe as TOML (arch, augment, train); the options below override it.
     #[arg(long)]
     config: Option<PathBuf>,
@@ -86,13 +88,15 @@ fn main() -> Result<()> {
     let report = train(&recipe, &run, &training, &public, &mut [&mut log, &mut console])?;
 
     let model = options.out.join("model.safetensors");
-    Weights::open(&options.out.join("best.safetensors"))?.to_kind(Kind::Half)?.save(&model)?;
     let best = report.best.context("no epoch was finished")?;
+    let weights = options.out.join("best.safetensors");
+    let config = export(&recipe, &report, [&training, &public], &weights, &options.name, &model)?;
     println!(
-        "best epoch {}: {:.2} % of PublicTest right, mean recall {:.2} %; written to {}",
+        "best epoch {}: {:.2} % of PublicTest right, mean recall {:.2} %, temperature {:.3}; written to {}",
         best.epoch,
         100.0 * best.score.accuracy,
         100.0 * best.score.uar,
+        config.temperature,
         model.display()
     );
     Ok(())

@@ -1,11 +1,13 @@
 //! What a weights file says about its network.
 
 use emotion_core::LabelSet;
+use model_kit::trainer::Score;
 use model_kit::weights::Weights;
 use serde::{Deserialize, Serialize};
 
 use crate::arch::Arch;
 use crate::error::{Error, Result};
+use crate::train::Recipe;
 
 /// The metadata key of [`ModelConfig`] in a weights file.
 const KEY: &str = "fer_model";
@@ -25,6 +27,24 @@ pub struct ModelConfig {
     /// What logits are divided by before the softmax, above 0: more than 1 makes answers less sure. Default 1.
     #[serde(default = "one")]
     pub temperature: f32,
+    /// How it was trained and what that came to, if it is known.
+    #[serde(default)]
+    pub training: Option<TrainingFacts>,
+}
+
+/// How a model was trained and what that came to.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TrainingFacts {
+    /// Pictures that it learned from.
+    pub training_pictures: usize,
+    /// Pictures that the epoch and the temperature were chosen by.
+    pub selection_pictures: usize,
+    /// The chosen epoch, from 1.
+    pub epoch: usize,
+    /// The network's figures on the pictures of the selection, before the temperature.
+    pub selection: Score,
+    /// The recipe.
+    pub recipe: Recipe,
 }
 
 fn one() -> f32 {

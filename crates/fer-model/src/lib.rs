@@ -4,6 +4,8 @@ pub mod arch;
 pub mod config;
 pub mod dataset;
 mod error;
+mod model;
 pub mod train;
 
 pub use error::{Error, Result};
+pub use model::FerModel;

@@ -1,22 +1,26 @@
 //! Training face networks.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use emotion_core::BoxError;
 use face_prep::augment::{AugmentConfig, Augmenter};
 use model_kit::callback::Callback;
 use model_kit::data::Dataset;
 use model_kit::device::Device;
+use model_kit::metrics::fit_temperature;
 use model_kit::optim::OptimizerConfig;
 use model_kit::schedule::Schedule;
 use model_kit::trainer::{Report, TrainConfig, Trainer};
+use model_kit::weights::Weights;
 use serde::{Deserialize, Serialize};
+use tch::Kind;
 
 use crate::arch::Arch;
-use crate::config::{ModelConfig, Normalisation};
+use crate::config::{ModelConfig, Normalisation, TrainingFacts};
 use crate::dataset::{FaceSet, SIDE};
-use crate::error::Result;
+use crate::error::{Error, Result};
+use crate::model::FerModel;
 
 /// A network and everything that decides how it is trained.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -96,6 +100,7 @@ pub fn train(
         normalisation: Normalisation { mean, deviation },
         temperature: 1.0,
         name: String::new(),
+        training: None,
     };
     let samples = FaceSamples::new(train, config.normalisation).augmented(Augmenter::new(recipe.augment.clone())?);
     let held_out = FaceSamples::new(valid, config.normalisation);
@@ -110,6 +115,44 @@ pub fn train(
         trainer.resume_if_there()?;
     }
     Ok(trainer.fit(&samples, Some(&held_out), callbacks)?)
+}
+
+/// Turns the best weights of a training into a model file for [`FerModel::load`]: half precision, with `name`, the
+/// training's facts, and the temperature (Guo et al. 2017) that makes the answers on `valid` as likely as can be.
+///
+/// # Errors
+/// [`Error::InvalidInput`](crate::Error::InvalidInput) for a training without a best epoch, and what reading the best
+/// weights and writing the file can give.
+pub fn export(
+    recipe: &Recipe,
+    report: &Report,
+    sets: [&FaceSet; 2],
+    best: &Path,
+    name: &str,
+    target: &Path,
+) -> Result<ModelConfig> {
+    let [train, valid] = sets;
+    let chosen = report.best.ok_or_else(|| Error::input("training", "a best epoch", "none"))?;
+    let mut weights = Weights::open(best)?.to_kind(Kind::Half)?;
+    let model = FerModel::from_weights(&weights, Device::Cpu)?;
+    let faces: Vec<_> = (0..valid.len()).map(|index| valid.image(index)).collect();
+    let truth: Vec<_> = (0..valid.len()).map(|index| valid.emotion(index)).collect();
+    let scores = model.predict_batch(&faces)?;
+    let config = ModelConfig {
+        name: name.to_owned(),
+        temperature: model.config().temperature * fit_temperature(&truth, &scores)?,
+        training: Some(TrainingFacts {
+            training_pictures: train.len(),
+            selection_pictures: valid.len(),
+            epoch: chosen.epoch,
+            selection: chosen.score,
+            recipe: recipe.clone(),
+        }),
+        ..model.config().clone()
+    };
+    weights.metadata = BTreeMap::from([config.to_metadata()]);
+    weights.save(target)?;
+    Ok(config)
 }
 
 /// A [`FaceSet`] as the trainer wants it: standardised `[1, 48, 48]` inputs, changed at random if asked to.
