@@ -55,6 +55,8 @@ pub(crate) struct Demuxer {
     failure: Failure,
     start: f64,
     still: bool,
+    /// Whether it is a device, which does not wait.
+    live: bool,
 }
 
 impl Demuxer {
@@ -95,7 +97,7 @@ impl Demuxer {
         match opened {
             Ok(input) => Ok(Self::new(path, input, failure)),
             Err(source) => Err(failure.take().map_or_else(
-                || why_unreadable(path, source),
+                || unreadable(path, source),
                 |source| Error::Io { path: path.to_owned(), action: "reading", source },
             )),
         }
@@ -104,13 +106,13 @@ impl Demuxer {
     /// Wraps what FFmpeg has opened itself: a device.
     #[cfg(feature = "camera")]
     pub(crate) fn from_device(name: &str, input: Input) -> Self {
-        Self::new(Path::new(name), input, Failure::default())
+        Demuxer { live: true, ..Self::new(Path::new(name), input, Failure::default()) }
     }
 
     fn new(path: &Path, input: Input, failure: Failure) -> Self {
         let start = start_of(&input);
         let still = is_still(input.format().name());
-        Demuxer { path: path.to_owned(), input, failure, start, still }
+        Demuxer { path: path.to_owned(), input, failure, start, still, live: false }
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -147,14 +149,21 @@ impl Demuxer {
     /// The error for a stream of which not one frame decodes.
     pub(crate) fn nothing_decoded(&self, medium: media::Type, broken_packets: u64) -> Error {
         let path = self.path.clone();
-        match File::open(&path).and_then(missing_mp4_index) {
-            Ok(Some(reason)) => Error::Truncated { path, reason },
-            _ => Error::NothingDecoded { path, medium: medium_name(medium), broken_packets },
-        }
+        cut_short(&path).unwrap_or(Error::NothingDecoded { path, medium: medium_name(medium), broken_packets })
+    }
+
+    /// The error for a file with neither pictures nor sound.
+    pub(crate) fn nothing_inside(&self) -> Error {
+        let path = self.path.clone();
+        let reason = "neither pictures nor sound in it".to_owned();
+        cut_short(&path).unwrap_or(Error::NotMedia { path, reason, source: None })
     }
 
     /// The error for a medium that no stream carries.
     pub(crate) fn no_stream(&self, medium: media::Type) -> Error {
+        if !self.input.streams().any(|stream| is_timed(&stream)) {
+            return self.nothing_inside();
+        }
         let path = self.path.clone();
         let names: Vec<String> = self
             .input
@@ -165,7 +174,7 @@ impl Demuxer {
                 format!("{what} ({})", parameters.id().name())
             })
             .collect();
-        let found = if names.is_empty() { "no stream at all".to_owned() } else { names.join(", ") };
+        let found = names.join(", ");
         match medium {
             media::Type::Audio => Error::NoAudioStream { path, found },
             _ => Error::NoVideoStream { path, found },
@@ -229,7 +238,8 @@ impl StreamDecoder {
         };
         let codec = decoder::find(id).ok_or_else(|| failed(ffmpeg::Error::DecoderNotFound))?;
         let mut context = codec::Context::from_parameters(stream.parameters()).map_err(failed)?;
-        if medium == media::Type::Video {
+        // Each thread holds back a frame: nothing for a live picture.
+        if medium == media::Type::Video && !demuxer.live {
             let threads = threading::Config::count(DECODING_THREADS);
             context.set_threading(threading::Config { kind: threading::Type::Frame, ..threads });
         }
@@ -337,16 +347,20 @@ fn is_still(demuxer: &str) -> bool {
     demuxer.starts_with("image2") || demuxer.ends_with("_pipe")
 }
 
-/// Tells an MP4 that lost its index from bytes that never were media.
-fn why_unreadable(path: &Path, source: ffmpeg::Error) -> Error {
-    match File::open(path).and_then(missing_mp4_index) {
-        Ok(Some(reason)) => Error::Truncated { path: path.to_owned(), reason },
-        _ => Error::NotMedia {
-            path: path.to_owned(),
-            reason: "no known format of video, sound or picture".to_owned(),
-            source: Some(Cause(source)),
-        },
+/// The error for bytes in which FFmpeg finds no format that it knows.
+fn unreadable(path: &Path, source: ffmpeg::Error) -> Error {
+    let reason = "no known format of video, sound or picture".to_owned();
+    let not_media = Error::NotMedia { path: path.to_owned(), reason, source: Some(Cause(source)) };
+    cut_short(path).unwrap_or(not_media)
+}
+
+/// The error for an MP4 that lost its index, which looks to FFmpeg like any file that it cannot read; `None` for others.
+fn cut_short(path: &Path) -> Option<Error> {
+    if !path.is_file() {
+        return None; // a pipe cannot be read again
     }
+    let reason = File::open(path).and_then(missing_mp4_index).ok()??;
+    Some(Error::Truncated { path: path.to_owned(), reason })
 }
 
 /// Walks the top-level boxes of an MP4 or MOV file (ISO/IEC 14496-12, 4.2) and says what is missing when the `moov` box,
@@ -382,4 +396,90 @@ fn missing_mp4_index(mut file: impl Read + Seek) -> io::Result<Option<String>> {
         true => format!("no index (moov box): the data before it needs {position} bytes, the file has {length}"),
         false => format!("no index (moov box) in its {length} bytes"),
     }))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Cursor;
+
+    use super::*;
+    use crate::{FrameSource, VideoReader, synthetic};
+
+    /// A disk that fails from some byte on.
+    struct Failing {
+        bytes: Cursor<Vec<u8>>,
+        good: u64,
+    }
+
+    impl Read for Failing {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            if self.bytes.position() >= self.good {
+                return Err(io::Error::from_raw_os_error(5)); // EIO
+            }
+            let room = buffer.len().min((self.good - self.bytes.position()) as usize);
+            self.bytes.read(&mut buffer[..room])
+        }
+    }
+
+    impl Seek for Failing {
+        fn seek(&mut self, position: SeekFrom) -> io::Result<u64> {
+            self.bytes.seek(position)
+        }
+    }
+
+    fn read(good: impl Fn(u64) -> u64) -> (u64, Result<(), Error>) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("clip.mp4");
+        synthetic::write_clip(&path, 160, 120, 25.0, 4.0).unwrap();
+        let bytes = fs::read(&path).unwrap();
+        let good = good(bytes.len() as u64);
+        let disk = Failing { bytes: Cursor::new(bytes), good };
+        let mut frames = 0;
+        let read = || {
+            let mut video = VideoReader::from_demuxer(Demuxer::from_seekable(Path::new("disk"), disk)?)?;
+            while video.next_frame()?.is_some() {
+                frames += 1;
+            }
+            Ok(())
+        };
+        let result = read();
+        (frames, result)
+    }
+
+    #[test]
+    fn a_failing_disk_is_no_end_of_file() {
+        let (frames, result) = read(|length| length);
+        assert_eq!((frames, result.is_ok()), (100, true));
+        let (frames, result) = read(|length| length * 3 / 4);
+        let error = result.unwrap_err();
+        assert!(frames < 100, "{frames} frames");
+        assert!(matches!(&error, Error::Io { source, .. } if source.raw_os_error() == Some(5)), "{error}");
+        assert!(error.to_string().starts_with("disk: reading failed: "), "{error}");
+    }
+
+    #[test]
+    fn the_boxes_of_an_mp4_say_what_is_missing() {
+        let boxes = |parts: &[(&[u8; 4], u32, usize)]| {
+            let mut bytes = Vec::new();
+            for &(kind, size, content) in parts {
+                bytes.extend(size.to_be_bytes());
+                bytes.extend(kind);
+                bytes.resize(bytes.len() + content, 0);
+            }
+            missing_mp4_index(Cursor::new(bytes)).unwrap()
+        };
+        assert_eq!(boxes(&[(b"ftyp", 16, 8), (b"moov", 16, 8), (b"mdat", 108, 100)]), None);
+        assert_eq!(boxes(&[(b"ftyp", 16, 8), (b"moov", 16, 8), (b"mdat", 108, 20)]), None);
+        assert_eq!(boxes(&[(b"RIFF", 16, 8)]), None);
+        assert_eq!(boxes(&[]), None);
+        for cut in [
+            boxes(&[(b"ftyp", 16, 8)]),
+            boxes(&[(b"ftyp", 16, 8), (b"moov", 500, 8)]),
+            boxes(&[(b"ftyp", 16, 8), (b"mdat", 108, 20)]),
+            boxes(&[(b"ftyp", 16, 8), (b"mdat", 0, 20)]),
+            boxes(&[(b"ftyp", 16, 8), (b"free", 1, 8)]),
+        ] {
+            assert!(cut.unwrap().contains("moov"));
+        }
+    }
 }

@@ -51,8 +51,7 @@ pub fn probe(path: impl AsRef<Path>) -> Result<MediaInfo, Error> {
     let has = |medium| demuxer.best(medium).is_some();
     let (video, audio, duration) = (has(media::Type::Video), has(media::Type::Audio), demuxer.duration());
     if !video && !audio {
-        let reason = "neither pictures nor sound in it".to_owned();
-        return Err(Error::NotMedia { path: path.to_owned(), reason, source: None });
+        return Err(demuxer.nothing_inside());
     }
     let audio = audio.then(|| Demuxer::open(path).and_then(SoundDecoder::open)).transpose()?;
     let video = if video { Some(VideoReader::from_demuxer(demuxer)?) } else { None };

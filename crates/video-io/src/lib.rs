@@ -1,6 +1,8 @@
-//! `video-io`: frames and sound from any file FFmpeg reads, and video back.
+#![doc = include_str!("../README.md")]
 
 mod audio;
+#[cfg(feature = "camera")]
+pub mod camera;
 mod demux;
 mod encode;
 mod error;
