@@ -25,7 +25,7 @@ pub struct VideoInfo {
     /// The mean number of frames a second that the file announces; 1 for a still picture. A file with a variable frame
     /// rate has other distances between its frames: use [`Frame::time`].
     pub frame_rate: f64,
-    /// The number of frames, where the file says it.
+    /// The number of frames, where the file says it. A little more than come out of a file whose edit list hides some.
     pub frames: Option<u64>,
     /// The length in seconds, where the file says it.
     pub duration: Option<f64>,

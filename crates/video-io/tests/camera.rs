@@ -31,6 +31,17 @@ fn a_microphone_gives_sound() {
 }
 
 #[test]
+fn a_hole_in_the_sound_becomes_silence() {
+    // The second of three seconds is taken out, the times of the rest stay.
+    let source = "sine=frequency=440:sample_rate=16000:duration=3,aselect='not(between(t,1,1.99))'";
+    let samples = open_microphone(&lavfi(source), 16_000).unwrap().read_to_end().unwrap();
+    assert!(samples.len().abs_diff(48_000) < 100, "{} samples", samples.len());
+    let loudest = |range: std::ops::Range<usize>| samples[range].iter().fold(0f32, |max, s| max.max(s.abs()));
+    assert!(loudest(0..15_000) > 0.1 && loudest(33_000..47_000) > 0.1);
+    assert_eq!(loudest(17_200..30_000), 0.0);
+}
+
+#[test]
 fn devices_that_are_not_there_are_named() {
     for config in [
         DeviceConfig { device: "/dev/video-none".to_owned(), ..DeviceConfig::default() },

@@ -120,6 +120,31 @@ fn still_pictures_are_videos_of_one_frame() {
 }
 
 #[test]
+fn a_photograph_stands_as_the_camera_was_held() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("photo.jpg");
+    TestPattern::picture(64, 48, 3).save(&path).unwrap();
+    let plain = VideoReader::open(&path).unwrap().next_frame().unwrap().unwrap().image;
+    let jpeg = fs::read(&path).unwrap();
+    for (orientation, turn) in [
+        (1, (|image| image.clone()) as fn(&RgbImage) -> RgbImage),
+        (3, image::imageops::rotate180),
+        (6, image::imageops::rotate90),
+        (8, image::imageops::rotate270),
+    ] {
+        // An EXIF segment with one entry, the orientation (EXIF 2.3, 4.6.4), right after the start of the file.
+        let mut exif = b"\xFF\xE1\x00\x22Exif\0\0MM\0\x2A\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0".to_vec();
+        exif.extend([orientation, 0, 0, 0, 0, 0, 0]);
+        fs::write(&path, [&jpeg[..2], &exif, &jpeg[2..]].concat()).unwrap();
+        let mut reader = VideoReader::open(&path).unwrap();
+        let (width, height) = (reader.info().width, reader.info().height);
+        let image = reader.next_frame().unwrap().unwrap().image;
+        assert_eq!(image.dimensions(), (width, height));
+        assert_eq!(image, turn(&plain), "orientation {orientation}");
+    }
+}
+
+#[test]
 fn the_extension_does_not_matter_and_names_are_never_urls() {
     let clip = clip(None);
     for name in ["clip", "clip.txt", "clip.jpg", "http:%03d.mp4", "pipe:0", "ä ö.mp4"] {

@@ -135,3 +135,27 @@ fn places_that_cannot_be_written_to_are_named() {
     assert!(matches!(writer.finish(), Err(Error::NothingWritten { .. })));
     assert_eq!(names(folder.path()), [""; 0]);
 }
+
+/// A limit on the size of files stands in for a full disk.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_full_disk_is_named_and_leaves_nothing_behind() {
+    const CHILD: &str = "VIDEO_IO_FULL_DISK_TEST_FILE";
+    if let Some(path) = std::env::var_os(CHILD) {
+        let mut writer = VideoWriter::create(path, config(320, 240)).unwrap();
+        let mut write = || (0..500).try_for_each(|n| writer.write(&TestPattern::picture(320, 240, n), n as f64 / 25.0));
+        let error = write().and_then(|()| writer.finish()).unwrap_err();
+        assert!(matches!(error, Error::Io { action: "writing", .. }), "{error}");
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let child = std::process::Command::new("sh")
+        // In blocks of 512 bytes or 1 KiB, as the shell likes.
+        .args(["-c", "trap '' XFSZ; ulimit -f 16; exec \"$0\" --exact a_full_disk_is_named_and_leaves_nothing_behind"])
+        .arg(std::env::current_exe().unwrap())
+        .env(CHILD, folder.path().join("clip.mp4"))
+        .output()
+        .unwrap();
+    assert!(child.status.success(), "{}", String::from_utf8_lossy(&child.stdout));
+    assert_eq!(names(folder.path()), [""; 0]);
+}
