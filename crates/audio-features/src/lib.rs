@@ -2,11 +2,14 @@
 #![forbid(unsafe_code)]
 
 mod audio;
+pub mod augment;
 mod chroma;
 mod convert;
 mod decibel;
+mod emphasis;
 mod error;
 mod frame;
+mod istft;
 mod linalg;
 mod mel;
 mod mfcc;
@@ -14,6 +17,7 @@ mod normalize;
 mod resample;
 mod sample;
 mod scratch;
+mod silence;
 mod spectral;
 mod stft;
 pub mod summary;
@@ -25,13 +29,16 @@ pub use audio::{Audio, load, to_mono};
 pub use chroma::{Chroma, ChromaConfig, ChromaFilterConfig, chroma_filters, tonnetz};
 pub use convert::{fft_frequencies, hz_to_mel, hz_to_octs, mel_frequencies, mel_to_hz, octs_to_hz};
 pub use decibel::{DbConfig, Reference, amplitude_to_db, db_to_amplitude, db_to_power, power_to_db};
+pub use emphasis::{deemphasis, preemphasis};
 pub use error::{Error, Result};
 pub use frame::{PadMode, frame_time};
+pub use istft::{Istft, magphase};
 pub use mel::{MelConfig, MelNorm, MelSpectrogram, mel_filters};
 pub use mfcc::{DctNorm, DeltaConfig, DeltaMode, Mfcc, MfccConfig, delta};
 pub use normalize::Norm;
 pub use resample::{Resampler, ResamplerConfig, resample, resample_with};
 pub use sample::Sample;
+pub use silence::{SilenceConfig, split, trim};
 pub use spectral::{
     ContrastConfig, poly_features, spectral_bandwidth, spectral_centroid, spectral_contrast, spectral_flatness,
     spectral_rolloff,

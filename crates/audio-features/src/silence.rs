@@ -1,0 +1,119 @@
+//! Where a signal is silent.
+
+use std::ops::Range;
+
+use ndarray::Axis;
+
+use crate::decibel::{DbConfig, Reference, amplitude_to_db};
+use crate::error::Result;
+use crate::sample::Sample;
+use crate::temporal::{RmsConfig, rms};
+
+/// Settings of [`trim`] and [`split`], by librosa's names and with its defaults.
+#[derive(Debug, Clone, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(default))]
+pub struct SilenceConfig {
+    /// A frame this far below the reference, in dB, or farther, is silent. Default 60.
+    pub top_db: f64,
+    /// The loudness that counts as 0 dB (`ref`). Default: that of the loudest frame.
+    pub reference: Reference,
+    /// Length of a frame, in samples. Default 2048.
+    pub frame_length: usize,
+    /// Samples from one frame to the next. Default 512.
+    pub hop_length: usize,
+}
+
+impl Default for SilenceConfig {
+    fn default() -> Self {
+        Self { top_db: 60.0, reference: Reference::Max, frame_length: 2048, hop_length: 512 }
+    }
+}
+
+/// The part of a signal without the silence at its ends, as a range of samples (librosa: `effects.trim`, which returns the
+/// samples too). Empty when everything is silent by a fixed reference; by its own loudest frame, pure silence is not silent.
+///
+/// ```
+/// use audio_features::{SilenceConfig, trim};
+///
+/// let mut samples = vec![0.0_f32; 30_000];
+/// samples[10_000..20_000].fill(0.5);
+/// let range = trim(&samples, &SilenceConfig::default())?;
+/// assert_eq!(range, 9_216..21_504);
+/// let trimmed = &samples[range];
+/// # Ok::<(), audio_features::Error>(())
+/// ```
+///
+/// # Errors
+/// As [`rms`].
+pub fn trim<T: Sample>(samples: &[T], config: &SilenceConfig) -> Result<Range<usize>> {
+    let loud = loud_frames(samples, config)?;
+    let first = loud.iter().position(|&loud| loud);
+    let last = loud.iter().rposition(|&loud| loud);
+    Ok(match (first, last) {
+        (Some(first), Some(last)) => {
+            let end = samples.len().min((last + 1) * config.hop_length);
+            (first * config.hop_length).min(end)..end
+        }
+        _ => 0..0,
+    })
+}
+
+/// The parts of a signal between silences, as ranges of samples (librosa: `effects.split`).
+///
+/// # Errors
+/// As [`rms`].
+pub fn split<T: Sample>(samples: &[T], config: &SilenceConfig) -> Result<Vec<Range<usize>>> {
+    let loud = loud_frames(samples, config)?;
+    let sample = |frame: usize| samples.len().min(frame * config.hop_length);
+    let mut parts = Vec::new();
+    let mut start = None;
+    for (frame, &loud) in loud.iter().chain([&false]).enumerate() {
+        match (loud, start) {
+            (true, None) => start = Some(frame),
+            (false, Some(first)) => {
+                parts.push(sample(first)..sample(frame));
+                start = None;
+            }
+            _ => {}
+        }
+    }
+    Ok(parts)
+}
+
+fn loud_frames<T: Sample>(samples: &[T], config: &SilenceConfig) -> Result<Vec<bool>> {
+    let SilenceConfig { top_db, reference, frame_length, hop_length } = *config;
+    let loudness = rms(samples, &RmsConfig { frame_length, hop_length, ..RmsConfig::default() })?;
+    let db_config = DbConfig { reference, top_db: None, ..DbConfig::amplitude() };
+    let db = amplitude_to_db(&loudness.index_axis(Axis(0), 0), &db_config)?;
+    Ok(db.iter().map(|&db| f64::from(db) > -top_db).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn bursts() -> Vec<f32> {
+        let mut samples = vec![0.0_f32; 60_000];
+        samples[10_000..20_000].fill(0.5);
+        samples[40_000..45_000].fill(-0.25);
+        samples
+    }
+
+    #[test]
+    fn parts_cover_what_is_loud() {
+        let parts = split(&bursts(), &SilenceConfig::default()).unwrap();
+        assert_eq!(parts.len(), 2);
+        assert!(parts[0].start <= 10_000 && parts[0].end >= 20_000 && parts[1].start >= parts[0].end);
+        assert_eq!(trim(&bursts(), &SilenceConfig::default()).unwrap(), parts[0].start..parts[1].end);
+    }
+
+    #[test]
+    fn silence_by_its_own_measure_is_kept_and_by_a_fixed_one_dropped() {
+        let silence = vec![0.0_f32; 5000];
+        assert_eq!(trim(&silence, &SilenceConfig::default()).unwrap(), 0..5000);
+        let fixed = SilenceConfig { reference: Reference::Value(1.0), ..SilenceConfig::default() };
+        assert_eq!(trim(&silence, &fixed).unwrap(), 0..0);
+        assert!(split(&silence, &fixed).unwrap().is_empty());
+        assert!(trim::<f32>(&[], &SilenceConfig { hop_length: 0, ..SilenceConfig::default() }).is_err());
+    }
+}
