@@ -6,7 +6,7 @@ use ffmpeg_next::format::Sample;
 use ffmpeg_next::{frame, media};
 
 use crate::demux::{Demuxer, StreamDecoder};
-use crate::error::{Cause, Error};
+use crate::error::Error;
 use crate::resample::{Resampler, Resampling};
 use crate::source::{AudioInfo, AudioSource, ReadReport};
 
@@ -57,6 +57,11 @@ impl SoundDecoder {
 
     pub(crate) fn path(&self) -> &Path {
         self.source.demuxer().path()
+    }
+
+    /// The error when FFmpeg cannot go on.
+    pub(crate) fn failed(&self, cause: ffmpeg_next::Error) -> Error {
+        self.source.failed(cause)
     }
 
     /// Decodes the next block; `None` at the end.
@@ -204,8 +209,7 @@ impl AudioReader {
         check_rate(sample_rate)?;
         let source = SoundDecoder::open(demuxer)?;
         let stored_rate = source.info().sample_rate;
-        let resampler =
-            Resampler::new(stored_rate, sample_rate).map_err(|source_error| failed(&source, source_error))?;
+        let resampler = Resampler::new(stored_rate, sample_rate).map_err(|cause| source.failed(cause))?;
         Ok(AudioReader {
             source,
             sample_rate,
@@ -249,18 +253,18 @@ impl AudioSource for AudioReader {
             self.mono.clear();
             let Some(block) = self.source.next()? else {
                 self.finished = true;
-                self.resampler.finish(out).map_err(|error| failed(&self.source, error))?;
+                self.resampler.finish(out).map_err(|error| self.source.failed(error))?;
                 break;
             };
             let rate = block.sample_rate();
             self.mono.resize(block.silence, 0.0);
             block.append_mono(&mut self.mono, &mut self.scratch);
             if rate != self.stored_rate {
-                self.resampler.finish(out).map_err(|error| failed(&self.source, error))?;
-                self.resampler = Resampler::new(rate, self.sample_rate).map_err(|error| failed(&self.source, error))?;
+                self.resampler.finish(out).map_err(|error| self.source.failed(error))?;
+                self.resampler = Resampler::new(rate, self.sample_rate).map_err(|error| self.source.failed(error))?;
                 self.stored_rate = rate;
             }
-            self.resampler.process(&self.mono, out).map_err(|error| failed(&self.source, error))?;
+            self.resampler.process(&self.mono, out).map_err(|error| self.source.failed(error))?;
         }
         Ok(out.len() - before)
     }
@@ -287,8 +291,4 @@ fn check_rate(sample_rate: u32) -> Result<(), Error> {
         expected: "between 1000 and 384000 samples a second",
         got: sample_rate.to_string(),
     })
-}
-
-fn failed(source: &SoundDecoder, error: ffmpeg_next::Error) -> Error {
-    Error::Decode { path: source.path().to_owned(), source: Cause(error) }
 }

@@ -23,8 +23,8 @@ use crate::watched::{Failure, Watched};
 /// Decoding threads for each video stream. Two keep a core busy beside the caller's own work; more only cost memory.
 const DECODING_THREADS: usize = 2;
 
-/// A demuxer that answers "invalid data" this many times in a row makes no progress any more.
-const MAX_BROKEN_READS: u32 = 100_000;
+/// A demuxer or decoder that answers with an error this many times in a row makes no progress any more.
+const MAX_BROKEN_IN_A_ROW: u32 = 100_000;
 
 /// Makes FFmpeg ready, once for the process, and silences its own log: what it has to say comes as an [`Error`].
 pub(crate) fn initialise() {
@@ -193,7 +193,7 @@ impl Demuxer {
                     return Ok(Some(packet));
                 }
                 Ok(()) => broken_in_a_row = 0,
-                Err(ffmpeg::Error::InvalidData) if broken_in_a_row < MAX_BROKEN_READS => {
+                Err(ffmpeg::Error::InvalidData) if broken_in_a_row < MAX_BROKEN_IN_A_ROW => {
                     broken_in_a_row += 1;
                     *broken += 1;
                 }
@@ -282,16 +282,19 @@ impl StreamDecoder {
 
     /// Decodes the next frame into `frame`; false at the end of the stream, after everything held back has come out.
     pub(crate) fn next(&mut self, frame: &mut ffmpeg::Frame) -> Result<bool, Error> {
+        let mut broken_in_a_row = 0;
         loop {
             match self.decoder.receive_frame(frame) {
                 Ok(()) => return Ok(true),
                 Err(ffmpeg::Error::Eof) => return Ok(false),
                 Err(ffmpeg::Error::Other { errno: EAGAIN }) if self.draining => return Ok(false),
-                Err(ffmpeg::Error::Other { errno: EAGAIN }) => {}
-                Err(error) => {
+                Err(ffmpeg::Error::Other { errno: EAGAIN }) => broken_in_a_row = 0,
+                Err(error) if broken_in_a_row < MAX_BROKEN_IN_A_ROW => {
+                    broken_in_a_row += 1;
                     self.count_broken(error)?;
                     continue;
                 }
+                Err(error) => return Err(self.failed(error)),
             }
             let sent = match self.demuxer.next_packet(self.stream, &mut self.broken)? {
                 Some(packet) => self.decoder.send_packet(&packet),
@@ -309,11 +312,16 @@ impl StreamDecoder {
     /// A packet that does not decode is left out, like a film's scratched picture. Lack of memory is the exception.
     fn count_broken(&mut self, error: ffmpeg::Error) -> Result<(), Error> {
         if error == (ffmpeg::Error::Other { errno: ENOMEM }) {
-            return Err(Error::Decode { path: self.demuxer.path().to_owned(), source: Cause(error) });
+            return Err(self.failed(error));
         }
         self.broken += 1;
         tracing::debug!(path = %self.demuxer.path().display(), %error, "skipped a damaged packet");
         Ok(())
+    }
+
+    /// The error when FFmpeg cannot go on.
+    pub(crate) fn failed(&self, cause: ffmpeg::Error) -> Error {
+        Error::Decode { path: self.demuxer.path().to_owned(), source: Cause(cause) }
     }
 }
 

@@ -294,8 +294,7 @@ impl EncodedSound {
 }
 
 fn resamplers(decoder: &SoundDecoder, from: u32, to: u32, channels: usize) -> Result<Vec<Resampler>, Error> {
-    let failed = |cause| Error::Decode { path: decoder.path().to_owned(), source: Cause(cause) };
-    (0..channels).map(|_| Resampler::new(from, to).map_err(failed)).collect()
+    (0..channels).map(|_| Resampler::new(from, to).map_err(|cause| decoder.failed(cause))).collect()
 }
 
 fn open_encoder(rate: u32, layout: ChannelLayout, channels: usize) -> Result<encoder::Audio, Error> {

@@ -36,7 +36,7 @@ impl TestPattern {
     /// The picture with the number `index`: a function of its arguments alone.
     pub fn picture(width: u32, height: u32, index: u64) -> RgbImage {
         let side = (width.min(height) / 4).max(1);
-        let left = (index * 2 % u64::from(width)) as u32;
+        let left = (index * 2 % u64::from(width.max(1))) as u32;
         let ramp = |value: u32, of: u32| (200 * value / of.max(1)) as u8;
         RgbImage::from_fn(width, height, |x, y| {
             let inside = x.wrapping_sub(left) < side && y.wrapping_sub(height / 3) < side;

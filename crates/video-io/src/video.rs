@@ -6,7 +6,7 @@ use ffmpeg_next::format::Pixel;
 use ffmpeg_next::{Rational, codec, frame, media};
 
 use crate::demux::{Demuxer, StreamDecoder};
-use crate::error::{Cause, Error};
+use crate::error::Error;
 use crate::picture::{Orientation, convert, to_image};
 use crate::source::{Frame, FrameSource, ReadReport, VideoInfo};
 
@@ -140,8 +140,7 @@ impl VideoReader {
         if (self.rgb.width(), self.rgb.height()) != (width, height) {
             self.rgb = frame::Video::new(Pixel::RGB24, width, height);
         }
-        convert(&self.decoded, &mut self.rgb)
-            .map_err(|source| Error::Decode { path: self.source.demuxer().path().to_owned(), source: Cause(source) })?;
+        convert(&self.decoded, &mut self.rgb).map_err(|cause| self.source.failed(cause))?;
         Ok(Frame { index, time, image: to_image(&self.rgb, orientation) })
     }
 }
@@ -178,9 +177,12 @@ impl std::fmt::Debug for VideoReader {
 /// What FFmpeg itself assumes of a stream that says nothing of its frame rate.
 const FALLBACK_FRAME_RATE: f64 = 25.0;
 
+/// Above it a "frame rate" is the tick of a clock, as files with one frame or with uneven ones announce it.
+const HIGHEST_FRAME_RATE: f64 = 1_000.0;
+
 fn frame_rate(candidates: &[Rational]) -> f64 {
     let mut rates = candidates.iter().filter(|rate| rate.denominator() > 0).map(|&rate| f64::from(rate));
-    rates.find(|&rate| rate > 0.0).unwrap_or(FALLBACK_FRAME_RATE)
+    rates.find(|&rate| rate > 0.0 && rate <= HIGHEST_FRAME_RATE).unwrap_or(FALLBACK_FRAME_RATE)
 }
 
 fn stored_orientation(stream: &ffmpeg_next::Stream<'_>) -> Option<Orientation> {
