@@ -36,7 +36,7 @@ pub(crate) fn run() -> Result<ExitCode> {
     let mut rows = vec![rust()];
     rows.extend(system::BUILD.iter().map(needed));
     rows.push(libtorch_row(&project));
-    rows.push(needed(&system::CASCADES));
+    rows.push(optional(&system::CASCADES, "one is compiled in; for others"));
     rows.push(file_row("MTCNN weights", &cache.mtcnn(), State::Missing, SETUP));
     rows.push(optional(&system::PIP, "only for downloads"));
     rows.push(optional(&system::ESPEAK, "only for making the demo clip"));

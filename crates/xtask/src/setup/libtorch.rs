@@ -93,9 +93,16 @@ impl Job {
         if fits(&link) && asked.is_none_or(|layout| layout == Layout::of(&link)) {
             return Ok(Self::Nothing);
         }
+        if link.is_dir() && !link.is_symlink() {
+            return Err(format!(
+                "{} is a real folder without LibTorch {LIBTORCH_VERSION}: move it away, then run this again",
+                link.display()
+            ));
+        }
         let layout = asked.unwrap_or_else(Layout::suited);
-        let home = home(cache, layout);
-        if fits(&home) {
+        // The full one serves a machine without a GPU as well: better than another download.
+        let serving = if asked.is_none() { vec![layout, Layout::Cuda] } else { vec![layout] };
+        if let Some(home) = serving.into_iter().map(|layout| home(cache, layout)).find(|home| fits(home)) {
             return Ok(Self::Link(home));
         }
         match wheels::libtorch() {

@@ -33,15 +33,24 @@ pub(crate) fn run(project: &Project, wanted: &Wanted) -> Result<()> {
     let weights = !mtcnn::present(&cache);
     let clip = wanted.demo_clip && !demo_clip::present(&cache);
     let downloads = libtorch.download_needed() || weights || (clip && demo_clip::parts_missing(&cache));
-    let (first, rest) = system::missing(&system::For { downloads, speech: clip });
+    let mut missing = system::missing(&system::For { downloads, speech: clip });
+    let apt = if missing.is_empty() { None } else { system::Apt::find() };
+    if apt.is_none() {
+        missing.retain(|item| item.needed);
+        if !missing.is_empty() {
+            return Err(system::by_hand(&missing));
+        }
+    }
 
-    let nothing = first.is_empty() && rest.is_empty() && !libtorch.anything_to_do() && !weights && !clip;
+    let nothing = missing.is_empty() && !libtorch.anything_to_do() && !weights && !clip;
     if !nothing {
         ui.line("setting up", &format!("what is downloaded is kept in {}", cache.root().display()));
+        let (first, rest): (Vec<_>, Vec<_>) = missing.into_iter().partition(|item| item.what == system::PIP.what);
+        let install = |items: &[system::Item]| apt.as_ref().map_or(Ok(()), |apt| system::install(items, apt, &ui));
         // Pip first, because the large downloads wait for it; they then run beside the larger part of the packages.
-        system::install(&first, &ui)?;
+        install(&first)?;
         let outcomes = std::thread::scope(|scope| {
-            let packages = scope.spawn(|| system::install(&rest, &ui));
+            let packages = scope.spawn(|| install(&rest));
             let library = scope.spawn(|| libtorch.run(project, &cache, &ui));
             let small = scope.spawn(|| {
                 let network = if weights { mtcnn::provide(project, &cache, &ui) } else { Ok(()) };

@@ -15,6 +15,8 @@ pub(crate) struct Item {
     pub(crate) what: &'static str,
     /// Debian's and Ubuntu's package names. Libclang's carry a version, which only apt can tell.
     packages: &'static [&'static str],
+    /// Whether building, or what was asked for, fails without it.
+    pub(crate) needed: bool,
     /// Says which one is there, if any.
     pub(crate) found: fn() -> Option<String>,
 }
@@ -24,28 +26,31 @@ pub(crate) const FFMPEG: [&str; 5] = ["libavcodec", "libavformat", "libavutil", 
 
 /// LibTorch's C++ glue is compiled with the first; the next three bind FFmpeg.
 pub(crate) const BUILD: [Item; 4] = [
-    Item { what: "C++ compiler", packages: &["g++"], found: compiler },
-    Item { what: "pkg-config", packages: &["pkg-config"], found: pkg_config },
+    Item { what: "C++ compiler", packages: &["g++"], needed: true, found: compiler },
+    Item { what: "pkg-config", packages: &["pkg-config"], needed: true, found: pkg_config },
     Item {
         what: "FFmpeg",
         packages: &["libavcodec-dev", "libavformat-dev", "libavutil-dev", "libswscale-dev", "libswresample-dev"],
+        needed: true,
         found: ffmpeg,
     },
-    Item { what: "libclang", packages: &[LIBCLANG], found: libclang },
+    Item { what: "libclang", packages: &[LIBCLANG], needed: true, found: libclang },
 ];
 
-/// The XML files that OpenCV's cascade detectors are published as.
+/// The XML files that OpenCV's cascade detectors are published as; one of them is compiled into this workspace.
 pub(crate) const CASCADES: Item = Item {
     what: "cascades",
     packages: &["opencv-data"],
+    needed: false,
     found: || cascades::find().map(|at| at.display().to_string()),
 };
 
 /// Fetches wheels.
-pub(crate) const PIP: Item = Item { what: "Python's pip", packages: &["python3", "python3-pip"], found: pip::version };
+pub(crate) const PIP: Item =
+    Item { what: "Python's pip", packages: &["python3", "python3-pip"], needed: true, found: pip::version };
 
 /// Speaks in the demo clip.
-pub(crate) const ESPEAK: Item = Item { what: "espeak-ng", packages: &["espeak-ng"], found: espeak };
+pub(crate) const ESPEAK: Item = Item { what: "espeak-ng", packages: &["espeak-ng"], needed: true, found: espeak };
 
 /// Stands for the packages that [`libclang_packages`] names.
 const LIBCLANG: &str = "libclang";
@@ -56,30 +61,19 @@ pub(crate) struct For {
     pub(crate) speech: bool,
 }
 
-/// What is missing: what the downloads wait for, and the rest.
-pub(crate) fn missing(wanted: &For) -> (Vec<Item>, Vec<Item>) {
-    let absent = |item: &Item| (item.found)().is_none();
-    let first = wanted.downloads.then_some(PIP).into_iter().filter(absent).collect();
-    let rest = BUILD.into_iter().chain([CASCADES]).chain(wanted.speech.then_some(ESPEAK)).filter(absent).collect();
-    (first, rest)
+/// What is missing.
+pub(crate) fn missing(wanted: &For) -> Vec<Item> {
+    let extras = [wanted.downloads.then_some(PIP), wanted.speech.then_some(ESPEAK)];
+    let all = BUILD.into_iter().chain([CASCADES]).chain(extras.into_iter().flatten());
+    all.filter(|item| (item.found)().is_none()).collect()
 }
 
-/// Installs the packages of the items with apt, or says exactly what to install where that is not possible.
-pub(crate) fn install(items: &[Item], ui: &Ui) -> Result<()> {
+/// Installs the packages of the items.
+pub(crate) fn install(items: &[Item], apt: &Apt, ui: &Ui) -> Result<()> {
     if items.is_empty() {
         return Ok(());
     }
-    let what = items.iter().map(|item| item.what).collect::<Vec<_>>().join(", ");
-    let Some(apt) = Apt::find() else {
-        let packages = packages(items).join(" ");
-        let how = if shell::find("apt-get").is_some() {
-            format!("as root, run: apt-get install --no-install-recommends {packages}")
-        } else {
-            format!("with your system's packages (on Debian and Ubuntu: {packages})")
-        };
-        return Err(format!("missing: {what}. Install it {how}"));
-    };
-    ui.step("packages", &format!("{what} (apt)"), || {
+    ui.step("packages", &format!("{} (apt)", names(items)), || {
         apt.run(&["update"])?;
         let packages = packages(items);
         let mut install = vec!["install", "--yes", "--no-install-recommends"];
@@ -90,6 +84,21 @@ pub(crate) fn install(items: &[Item], ui: &Ui) -> Result<()> {
             Some(item) => Err(format!("{} is still not found after installing {}", item.what, packages.join(" "))),
         }
     })
+}
+
+/// The one line that says what to install where set-up may not do it.
+pub(crate) fn by_hand(items: &[Item]) -> String {
+    let packages = packages(items).join(" ");
+    let names = names(items);
+    if shell::find("apt-get").is_some() {
+        format!("missing: {names}. As root, run: apt-get install --no-install-recommends {packages}")
+    } else {
+        format!("missing: {names}. Install them with your system's packages; on Debian and Ubuntu these are {packages}")
+    }
+}
+
+fn names(items: &[Item]) -> String {
+    items.iter().map(|item| item.what).collect::<Vec<_>>().join(", ")
 }
 
 pub(crate) fn packages(items: &[Item]) -> Vec<String> {
@@ -110,13 +119,14 @@ fn libclang_packages() -> Vec<String> {
     }
 }
 
-/// The right to use apt.
-struct Apt {
+/// The right to install packages with apt: as root, or through sudo.
+#[derive(Debug)]
+pub(crate) struct Apt {
     sudo: bool,
 }
 
 impl Apt {
-    fn find() -> Option<Self> {
+    pub(crate) fn find() -> Option<Self> {
         shell::find("apt-get")?;
         if shell::answer("id", &["-u"]).as_deref() == Some("0") {
             return Some(Self { sudo: false });
