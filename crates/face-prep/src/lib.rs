@@ -7,6 +7,8 @@ mod error;
 mod geometry;
 mod gray;
 mod resize;
+mod smooth;
+mod track;
 mod warp;
 
 pub use crop::{crop, crop_resized};
@@ -16,6 +18,7 @@ pub use error::Error;
 pub use geometry::{Affine, BoundingBox, Point};
 pub use gray::{gray, gray_into};
 pub use resize::{Filter, resize};
+pub use track::{TrackedFace, Tracker, TrackerConfig};
 pub use warp::{Border, warp_affine};
 
 /// The pixel of a grey picture, as the generic functions name it.

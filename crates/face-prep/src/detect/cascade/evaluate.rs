@@ -8,10 +8,16 @@ use super::integral::{Integral, LANES, Layout, Tables};
 use super::model::{Cascade, Features, HaarFeature, Rect, Split};
 
 /// When this few windows of a block are left, each goes on alone.
-const FEW: u32 = 4;
+const FEW: u32 = 3;
 
 /// A window whose standard deviation is not above this holds no object: OpenCV asks for `1 / deviation < 0.1`.
 const LEAST_DEVIATION_INVERSE: f64 = 1e-1;
+
+/// A truth value that picks between the bits of two numbers without a branch.
+#[inline(always)]
+fn mask(condition: bool) -> u32 {
+    u32::from(condition).wrapping_neg()
+}
 
 /// A question of a decision tree, with its places looked up for one layout.
 pub(super) trait Question: Sized {
@@ -21,8 +27,8 @@ pub(super) trait Question: Sized {
     /// Whether the window whose entry is `at` goes left.
     fn left(&self, sums: &[u32], at: usize, inverse: f32) -> bool;
 
-    /// The same for a block of neighbouring windows.
-    fn left_block(&self, sums: &[u32], at: usize, inverse: &[f32; LANES]) -> [bool; LANES];
+    /// The same for a block of neighbouring windows: all bits set for left, none for right.
+    fn left_block(&self, sums: &[u32], at: usize, inverse: &[f32; LANES]) -> [u32; LANES];
 }
 
 /// `a - b - c + d` of the four corners.
@@ -46,7 +52,11 @@ fn lanes(sums: &[u32], at: usize) -> &[u32; LANES] {
 #[inline(always)]
 fn sum_block(sums: &[u32], at: usize, corners: &Corners) -> [i32; LANES] {
     let [a, b, c, d] = corners.map(|corner| lanes(sums, at + corner as usize));
-    std::array::from_fn(|lane| a[lane].wrapping_sub(b[lane]).wrapping_sub(c[lane]).wrapping_add(d[lane]) as i32)
+    let mut sum = [0; LANES];
+    for lane in 0..LANES {
+        sum[lane] = a[lane].wrapping_sub(b[lane]).wrapping_sub(c[lane]).wrapping_add(d[lane]) as i32;
+    }
+    sum
 }
 
 #[derive(Debug)]
@@ -85,17 +95,23 @@ impl Question for Haar {
     }
 
     #[inline(always)]
-    fn left_block(&self, sums: &[u32], at: usize, inverse: &[f32; LANES]) -> [bool; LANES] {
+    fn left_block(&self, sums: &[u32], at: usize, inverse: &[f32; LANES]) -> [u32; LANES] {
         let (first, second) = (sum_block(sums, at, &self.rects[0]), sum_block(sums, at, &self.rects[1]));
-        let mut values: [f32; LANES] =
-            std::array::from_fn(|lane| self.weights[0] * first[lane] as f32 + self.weights[1] * second[lane] as f32);
+        let mut values = [0.0; LANES];
+        for lane in 0..LANES {
+            values[lane] = self.weights[0] * first[lane] as f32 + self.weights[1] * second[lane] as f32;
+        }
         if self.weights[2] != 0.0 {
             let third = sum_block(sums, at, &self.rects[2]);
             for lane in 0..LANES {
                 values[lane] += self.weights[2] * third[lane] as f32;
             }
         }
-        std::array::from_fn(|lane| values[lane] * inverse[lane] < self.threshold)
+        let mut left = [0; LANES];
+        for lane in 0..LANES {
+            left[lane] = mask(values[lane] * inverse[lane] < self.threshold);
+        }
+        left
     }
 }
 
@@ -136,7 +152,7 @@ impl Question for Lbp {
     }
 
     #[inline(always)]
-    fn left_block(&self, sums: &[u32], at: usize, _: &[f32; LANES]) -> [bool; LANES] {
+    fn left_block(&self, sums: &[u32], at: usize, _: &[f32; LANES]) -> [u32; LANES] {
         let middle = sum_block(sums, at, &self.block(MIDDLE));
         let mut patterns = [0u32; LANES];
         for corner in AROUND {
@@ -145,7 +161,12 @@ impl Question for Lbp {
                 patterns[lane] = patterns[lane] << 1 | u32::from(around[lane] >= middle[lane]);
             }
         }
-        patterns.map(|pattern| self.subset[(pattern / 32) as usize % 8] >> (pattern % 32) & 1 == 1)
+        let mut left = [0; LANES];
+        for lane in 0..LANES {
+            let bits = self.subset[patterns[lane] as usize / 32 % 8];
+            left[lane] = mask((bits >> (patterns[lane] % 32)) & 1 == 1);
+        }
+        left
     }
 }
 
@@ -200,9 +221,10 @@ impl<Q: Question> Tree<Q> {
     fn vote_block(&self, sums: &[u32], at: usize, inverse: &[f32; LANES], votes: &mut [f64; LANES]) {
         match self {
             Tree::Stump { question, left, right } => {
-                let lefts = question.left_block(sums, at, inverse);
+                let masks = question.left_block(sums, at, inverse);
                 for lane in 0..LANES {
-                    votes[lane] += f64::from(if lefts[lane] { *left } else { *right });
+                    let vote = (left.to_bits() & masks[lane]) | (right.to_bits() & !masks[lane]);
+                    votes[lane] += f64::from(f32::from_bits(vote));
                 }
             }
             Tree::Branching { .. } => {
@@ -215,11 +237,13 @@ impl<Q: Question> Tree<Q> {
 }
 
 impl<Q: Question> Stage<Q> {
+    #[inline(always)]
     fn passes(&self, sums: &[u32], at: usize, inverse: f32) -> bool {
         self.trees.iter().map(|tree| f64::from(tree.vote(sums, at, inverse))).sum::<f64>() >= self.limit
     }
 
     /// One bit for each window of a block that passes.
+    #[inline(always)]
     fn passes_block(&self, sums: &[u32], at: usize, inverse: &[f32; LANES]) -> u32 {
         let mut votes = [0.0; LANES];
         for tree in &self.trees {
@@ -230,9 +254,8 @@ impl<Q: Question> Stage<Q> {
 }
 
 impl<Q: Question> Program<Q> {
-    /// The places of the upper left corners of all windows that pass, in pixels of a level of this width, among the first `rows`
-    /// rows of windows.
-    pub(super) fn scan(&self, tables: &Integral, width: usize, rows: usize, mut hit: impl FnMut(usize, usize)) {
+    #[inline(always)]
+    fn scan(&self, tables: &Integral, width: usize, rows: usize, mut hit: impl FnMut(usize, usize)) {
         let Layout { step, .. } = self.layout;
         let windows = (width + 1).saturating_sub(self.width).div_ceil(step);
         for y in (0..rows).step_by(step) {
@@ -251,6 +274,7 @@ impl<Q: Question> Program<Q> {
     }
 
     /// Runs the cascade on the first `here` windows of a block: one bit for each that passes.
+    #[inline(always)]
     fn block(&self, tables: &Integral, at: usize, here: usize, skip: &mut bool) -> u32 {
         let sums = tables.sum.as_slice();
         let mut alive = u32::MAX >> (32 - here as u32);
@@ -274,6 +298,7 @@ impl<Q: Question> Program<Q> {
     }
 
     /// The stages from `index` on, window by window.
+    #[inline(always)]
     fn finish(&self, sums: &[u32], at: usize, inverse: &[f32; LANES], mut alive: u32, index: usize) -> u32 {
         let mut passed = 0;
         while alive != 0 {
@@ -345,10 +370,30 @@ impl Machine {
         }
     }
 
+    /// The places of the upper left corners of all windows that pass, in pixels of a level of this width, among the first `rows`
+    /// rows of windows.
     pub(super) fn scan(&self, tables: &Integral, width: usize, rows: usize, hit: impl FnMut(usize, usize)) {
-        match self {
-            Machine::Haar(program) => program.scan(tables, width, rows, hit),
-            Machine::Lbp(program) => program.scan(tables, width, rows, hit),
+        // The same loops, compiled once for every set of vector instructions; the processor says which run.
+        pulp::Arch::new().dispatch(Scan { machine: self, tables, width, rows, hit });
+    }
+}
+
+struct Scan<'a, F> {
+    machine: &'a Machine,
+    tables: &'a Integral,
+    width: usize,
+    rows: usize,
+    hit: F,
+}
+
+impl<F: FnMut(usize, usize)> pulp::NullaryFnOnce for Scan<'_, F> {
+    type Output = ();
+
+    #[inline(always)]
+    fn call(self) {
+        match self.machine {
+            Machine::Haar(program) => program.scan(self.tables, self.width, self.rows, self.hit),
+            Machine::Lbp(program) => program.scan(self.tables, self.width, self.rows, self.hit),
         }
     }
 }

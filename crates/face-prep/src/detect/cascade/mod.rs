@@ -213,6 +213,30 @@ impl FaceDetector for CascadeDetector {
         hits.map(Self::detections)
     }
 
+    /// Searches the region's pixels for the sizes asked for and no others.
+    fn detect_near(
+        &mut self,
+        image: &RgbImage,
+        region: &BoundingBox,
+        sides: [f32; 2],
+    ) -> Result<Vec<Detection>, Error> {
+        region.check()?;
+        let Some(inside) = region.clipped(image.width(), image.height()) else { return Ok(Vec::new()) };
+        let (x, y) = (inside.x as u32, inside.y as u32);
+        let (width, height) = (inside.right().ceil() as u32 - x, inside.bottom().ceil() as u32 - y);
+        let cut = image::imageops::crop_imm(image, x, y, width, height).to_image();
+        let mut gray = std::mem::take(&mut self.scratch.gray);
+        gray_into(&cut, &mut gray);
+        let hits = self.search(&gray, [sides[0].ceil() as u32; 2], [sides[1] as u32; 2]);
+        self.scratch.gray = gray;
+        let mut found = Self::detections(hits?);
+        for detection in &mut found {
+            detection.bbox.x += x as f32;
+            detection.bbox.y += y as f32;
+        }
+        Ok(found)
+    }
+
     fn name(&self) -> &str {
         "cascade"
     }
