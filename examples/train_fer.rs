@@ -18,7 +18,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use clap::Parser;
 use emotion_core::BoxError;
-use fer_model::dataset::{Fer2013, Split};
+use fer_model::arch::Arch;
+use fer_model::dataset::{FaceSet, Fer2013, Split};
 use fer_model::train::{Recipe, Run, export, train};
 use indicatif::{ProgressBar, ProgressStyle};
 use model_kit::callback::{Callback, CsvLog, Flow, StepInfo};
@@ -34,11 +35,15 @@ struct Options {
     /// Where checkpoints, metrics and the final model go.
     #[arg(long, default_value = "runs/fer")]
     out: PathBuf,
-    /// What the model is called in reports.
-    #[arg(long, default_value = "fer-compact-1")]
-    name: String,
-    /// A recipe as TOML (arch, augment, train); the options below override it.
+    /// What the model is called in reports; the network's name if none is given.
     #[arg(long)]
+    name: Option<String>,
+    /// The network, trained by the recipe published with it: compact (our own), attention_cnn, mini_genie_cnn,
+    /// realtime_cnn or five_conv_cnn.
+    #[arg(long, default_value = "compact")]
+    arch: Arch,
+    /// A recipe as TOML (arch, augment, train) instead; the options below override it.
+    #[arg(long, conflicts_with = "arch")]
     config: Option<PathBuf>,
     /// How often the training pictures are seen.
     #[arg(long)]
@@ -69,11 +74,11 @@ struct Options {
 fn main() -> Result<()> {
     let options = Options::parse();
     set_threads(options.threads)?;
-    let recipe = recipe(&options)?;
     let data = Fer2013::load(&options.data)?;
     let (training, public) = (data.split(Split::Training), data.split(Split::Public));
     ensure!(!training.is_empty(), "{} has no Training rows", options.data.display());
     ensure!(!public.is_empty(), "{} has no PublicTest rows", options.data.display());
+    let recipe = recipe(&options, &training)?;
     eprintln!("{} training pictures, {} to choose by", training.len(), public.len());
 
     std::fs::create_dir_all(&options.out).with_context(|| format!("cannot create {}", options.out.display()))?;
@@ -90,7 +95,8 @@ fn main() -> Result<()> {
     let model = options.out.join("model.safetensors");
     let best = report.best.context("no epoch was finished")?;
     let weights = options.out.join("best.safetensors");
-    let config = export(&recipe, &report, [&training, &public], &weights, &options.name, &model)?;
+    let name = options.name.unwrap_or_else(|| recipe.arch.to_string());
+    let config = export(&recipe, &report, [&training, &public], &weights, &name, &model)?;
     println!(
         "best epoch {}: {:.2} % of PublicTest right, mean recall {:.2} %, temperature {:.3}; written to {}",
         best.epoch,
@@ -102,9 +108,9 @@ fn main() -> Result<()> {
     Ok(())
 }
 
-fn recipe(options: &Options) -> Result<Recipe> {
+fn recipe(options: &Options, training: &FaceSet) -> Result<Recipe> {
     let mut recipe = match &options.config {
-        None => Recipe::default(),
+        None => Recipe::published(options.arch.clone(), &training.class_counts()),
         Some(path) => {
             let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
             toml::from_str(&text).with_context(|| format!("{} is no recipe", path.display()))?

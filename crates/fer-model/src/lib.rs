@@ -1,4 +1,4 @@
-//! Facial expression recognition.
+#![doc = include_str!("../README.md")]
 
 pub mod arch;
 pub mod config;

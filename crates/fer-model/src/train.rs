@@ -65,6 +65,78 @@ impl Default for Recipe {
     }
 }
 
+impl Recipe {
+    /// The recipe published with a network, as far as it is stated; for [`Arch::Compact`] the default.
+    ///
+    /// - [`Arch::AttentionCnn`]: Adam, with the penalty λ‖w‖² on its last two dense layers; λ is tuned there without a
+    ///   figure. λ 1e-4, the rate 1e-3, batch 128 and at most 300 epochs, stopped after 30 without a better one, are ours.
+    /// - [`Arch::MiniGenieCnn`]: RMSprop at Keras' rate 1e-3, batch 64, at most 50 epochs, stopped after 10 without a better
+    ///   one (that number is ours). No augmentation is stated.
+    /// - [`Arch::RealtimeCnn`]: Adam at 1e-3, batch 128, at most 100 epochs, the rate lowered on plateaus, stopped after 15
+    ///   without a better one; small rotations, shifts and zooms (their sizes are ours).
+    /// - [`Arch::FiveConvCnn`]: Adam at 1e-3, batch 64 (ours), at most 200 epochs, class weights, the rate lowered on
+    ///   plateaus, stopped after 20 without a better one. Its L2 penalty on dense layers is a weight decay of 1e-4 here.
+    ///
+    /// `classes` are the sizes of the training set's classes, for class weights.
+    pub fn published(arch: Arch, classes: &[usize]) -> Self {
+        let keras = TrainConfig {
+            learning_rate: 1e-3,
+            optimizer: OptimizerConfig::adam_w(0.0),
+            schedule: Schedule::Plateau { factor: 0.2, patience: 5, least: 1e-6 },
+            ema_decay: 0.0,
+            ..TrainConfig::default()
+        };
+        let moved = AugmentConfig { flip: 0.5, rotation: 10.0, shift: 0.1, zoom: [0.9, 1.1], ..AugmentConfig::none() };
+        let (augment, train) = match arch {
+            Arch::Compact(_) => return Self { arch, ..Self::default() },
+            Arch::AttentionCnn(_) => (
+                AugmentConfig::none(),
+                TrainConfig {
+                    epochs: 300,
+                    batch_size: 128,
+                    schedule: Schedule::Constant,
+                    penalty: 1e-4,
+                    penalised: vec!["dense.".into(), "head.".into()],
+                    patience: 30,
+                    ..keras
+                },
+            ),
+            Arch::MiniGenieCnn => (
+                AugmentConfig::none(),
+                TrainConfig {
+                    epochs: 50,
+                    batch_size: 64,
+                    optimizer: OptimizerConfig::rms_prop(),
+                    schedule: Schedule::Constant,
+                    patience: 10,
+                    ..keras
+                },
+            ),
+            Arch::RealtimeCnn => (moved, TrainConfig { epochs: 100, batch_size: 128, patience: 15, ..keras }),
+            Arch::FiveConvCnn => (
+                moved,
+                TrainConfig {
+                    epochs: 200,
+                    batch_size: 64,
+                    optimizer: OptimizerConfig::adam_w(1e-4),
+                    class_weights: balanced_weights(classes),
+                    patience: 20,
+                    ..keras
+                },
+            ),
+        };
+        Self { arch, augment, train }
+    }
+}
+
+/// Weights that make every class count the same: `samples / (classes × samples of the class)`, scikit-learn's "balanced".
+/// A class without samples weighs 1.
+pub fn balanced_weights(classes: &[usize]) -> Vec<f32> {
+    let samples: usize = classes.iter().sum();
+    let weight = |&count: &usize| if count == 0 { 1.0 } else { samples as f32 / (classes.len() * count) as f32 };
+    classes.iter().map(weight).collect()
+}
+
 /// Where a training runs and where its files go: nothing of this changes what it computes.
 #[derive(Debug, Clone, Default)]
 pub struct Run {

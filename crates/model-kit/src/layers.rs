@@ -49,6 +49,14 @@ pub const KAIMING: Init = Init::Kaiming {
     non_linearity: tch::nn::init::NonLinearity::ReLU,
 };
 
+/// Glorot & Bengio 2010, uniform, for a tensor of these dimensions (`[outputs, inputs, …]`): what Keras draws weights from.
+pub fn glorot(dims: &[i64]) -> Init {
+    let places: i64 = dims.iter().skip(2).product();
+    let fans = (dims.iter().take(2).sum::<i64>() * places) as f64;
+    let bound = (6.0 / fans).sqrt();
+    Init::Uniform { lo: -bound, up: bound }
+}
+
 /// A 2-D convolution with a square kernel.
 #[derive(Debug)]
 pub struct Conv2d {
@@ -64,16 +72,39 @@ impl Conv2d {
     /// # Errors
     /// LibTorch's.
     pub fn new(path: &Path, inputs: i64, outputs: i64, kernel: i64, stride: i64, bias: bool) -> Result<Self> {
+        Self::with_init(path, inputs, outputs, kernel, stride, bias, KAIMING)
+    }
+
+    /// The same with other first weights. Biases start at 0.
+    ///
+    /// # Errors
+    /// LibTorch's.
+    pub fn with_init(
+        path: &Path,
+        inputs: i64,
+        outputs: i64,
+        kernel: i64,
+        stride: i64,
+        bias: bool,
+        init: Init,
+    ) -> Result<Self> {
         Ok(Self {
-            weight: path.f_var("weight", &[outputs, inputs, kernel, kernel], KAIMING)?,
+            weight: path.f_var("weight", &[outputs, inputs, kernel, kernel], init)?,
             bias: if bias { Some(path.f_zeros("bias", &[outputs])?) } else { None },
             stride,
             padding: kernel / 2,
         })
     }
 
+    /// The same convolution with `padding` zeros on every side instead of the kernel's half.
+    #[must_use]
+    pub fn padded(mut self, padding: i64) -> Self {
+        self.padding = padding;
+        self
+    }
+
     /// # Shapes
-    /// `[batch, inputs, height, width]` → `[batch, outputs, ⌈height/stride⌉, ⌈width/stride⌉]`
+    /// `[batch, inputs, height, width]` → `[batch, outputs, ⌈height/stride⌉, ⌈width/stride⌉]` with an odd kernel's own padding
     ///
     /// # Errors
     /// LibTorch's, for an input of another shape.
@@ -236,8 +267,20 @@ impl Linear {
     /// # Errors
     /// LibTorch's.
     pub fn new(path: &Path, inputs: i64, outputs: i64) -> Result<Self> {
-        let init = Init::Randn { mean: 0.0, stdev: (1.0 / inputs as f64).sqrt() };
+        Self::with_init(path, inputs, outputs, Init::Randn { mean: 0.0, stdev: (1.0 / inputs as f64).sqrt() })
+    }
+
+    /// The same with other first weights.
+    ///
+    /// # Errors
+    /// LibTorch's.
+    pub fn with_init(path: &Path, inputs: i64, outputs: i64, init: Init) -> Result<Self> {
         Ok(Self { weight: path.f_var("weight", &[outputs, inputs], init)?, bias: path.f_zeros("bias", &[outputs])? })
+    }
+
+    /// The biases, `[outputs]`, for networks that start them at something else than 0.
+    pub fn bias(&self) -> Tensor {
+        self.bias.shallow_clone()
     }
 
     /// # Shapes

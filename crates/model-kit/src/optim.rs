@@ -31,6 +31,15 @@ pub enum OptimizerConfig {
         /// Share of each parameter taken away per step, times the learning rate.
         weight_decay: f64,
     },
+    /// RMSprop (Tieleman & Hinton 2012), as `torch.optim.RMSprop` without momentum.
+    RmsProp {
+        /// Decay of the squared gradient's running mean, 0..1 (`alpha` in PyTorch, `rho` in Keras).
+        rho: f64,
+        /// Added to the root of the squared mean.
+        eps: f64,
+        /// L2 penalty added to the gradient, at least 0.
+        weight_decay: f64,
+    },
 }
 
 impl Default for OptimizerConfig {
@@ -44,6 +53,11 @@ impl OptimizerConfig {
     /// AdamW with PyTorch's betas (0.9, 0.999) and epsilon (1e-8).
     pub fn adam_w(weight_decay: f64) -> Self {
         Self::AdamW { beta1: 0.9, beta2: 0.999, eps: 1e-8, weight_decay }
+    }
+
+    /// RMSprop with Keras' rho (0.9) and epsilon (1e-7), without weight decay.
+    pub fn rms_prop() -> Self {
+        Self::RmsProp { rho: 0.9, eps: 1e-7, weight_decay: 0.0 }
     }
 
     /// # Errors
@@ -62,6 +76,10 @@ impl OptimizerConfig {
                 unit("beta2", beta2)?;
                 (weight_decay, eps)
             }
+            Self::RmsProp { rho, eps, weight_decay } => {
+                unit("rho", rho)?;
+                (weight_decay, eps)
+            }
         };
         if !(weight_decay.is_finite() && weight_decay >= 0.0) {
             return Err(Error::config("weight_decay", "at least 0", weight_decay));
@@ -77,6 +95,7 @@ impl OptimizerConfig {
         match self {
             Self::Sgd { .. } => &["momentum"],
             Self::AdamW { .. } => &["mean", "square"],
+            Self::RmsProp { .. } => &["square"],
         }
     }
 }
@@ -210,11 +229,7 @@ impl Parameter {
         }
         match *config {
             OptimizerConfig::Sgd { momentum, weight_decay } => {
-                let gradient = if self.decays && weight_decay > 0.0 {
-                    gradient.f_add(&self.tensor.f_mul_scalar(weight_decay)?)?
-                } else {
-                    gradient
-                };
+                let gradient = self.decayed(gradient, weight_decay)?;
                 let velocity = &mut self.slots[0];
                 let _ = velocity.f_mul_scalar_(momentum)?.f_add_(&gradient)?;
                 let mut change = velocity.f_mul_scalar(momentum)?.f_add(&gradient)?;
@@ -234,8 +249,26 @@ impl Parameter {
                 let deviation = deviation.f_div_scalar_(root)?.f_add_scalar_(eps)?;
                 let _ = self.tensor.f_sub_(&mean.f_div(&deviation)?.f_mul_scalar_(rate)?)?;
             }
+            OptimizerConfig::RmsProp { rho, eps, weight_decay } => {
+                let gradient = self.decayed(gradient, weight_decay)?;
+                let square = &mut self.slots[0];
+                let _ = square.f_mul_scalar_(rho)?.f_add_(&gradient.f_square()?.f_mul_scalar_(1.0 - rho)?)?;
+                let mut deviation = square.f_sqrt()?;
+                let _ = self
+                    .tensor
+                    .f_sub_(&gradient.f_div(&deviation.f_add_scalar_(eps)?)?.f_mul_scalar_(learning_rate)?)?;
+            }
         }
         Ok(())
+    }
+
+    /// The gradient with that of the L2 penalty, for a parameter that decays.
+    fn decayed(&self, gradient: Tensor, weight_decay: f64) -> Result<Tensor, Error> {
+        if self.decays && weight_decay > 0.0 {
+            Ok(gradient.f_add(&self.tensor.f_mul_scalar(weight_decay)?)?)
+        } else {
+            Ok(gradient)
+        }
     }
 }
 
@@ -278,6 +311,11 @@ mod tests {
                     let (mean, square) = (first / (1.0 - beta1.powi(step)), second / (1.0 - beta2.powi(step)));
                     w -= 0.1 * mean / (square.sqrt() + eps);
                 }
+                OptimizerConfig::RmsProp { rho, eps, weight_decay } => {
+                    gradient += weight_decay * w;
+                    second = rho * second + (1.0 - rho) * gradient * gradient;
+                    w -= 0.1 * gradient / (second.sqrt() + eps);
+                }
             }
         }
         w
@@ -285,7 +323,9 @@ mod tests {
 
     #[test]
     fn steps_follow_the_published_recurrences() {
-        for config in [OptimizerConfig::Sgd { momentum: 0.9, weight_decay: 0.1 }, OptimizerConfig::adam_w(0.1)] {
+        let sgd = OptimizerConfig::Sgd { momentum: 0.9, weight_decay: 0.1 };
+        let rms_prop = OptimizerConfig::RmsProp { rho: 0.9, eps: 1e-7, weight_decay: 0.1 };
+        for config in [sgd, OptimizerConfig::adam_w(0.1), rms_prop] {
             for (got, start) in three_steps(config).into_iter().zip([1.0, -2.0]) {
                 let want = by_hand(config, start);
                 assert!((got - want).abs() < 1e-6, "{config:?}: got {got}, want {want}");

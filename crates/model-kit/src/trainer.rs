@@ -23,7 +23,7 @@ use crate::device::Device;
 use crate::layers::{Network, Result as TorchResult};
 use crate::loss;
 use crate::optim::{Optimizer, OptimizerConfig};
-use crate::schedule::Schedule;
+use crate::schedule::{Plateau, Schedule};
 use crate::weights::Weights;
 
 /// LibTorch has one random generator for the whole process. Two trainings side by side must not draw from each other's.
@@ -60,6 +60,11 @@ pub struct TrainConfig {
     pub class_weights: Vec<f32>,
     /// Decay of the running average of the weights, 0 (off) to below 1. Default 0.999.
     pub ema_decay: f64,
+    /// λ of a penalty λ·Σ‖w‖² that is added to the loss, over the weights of the layers named in `penalised`; at least 0.
+    /// Default 0.
+    pub penalty: f64,
+    /// Beginnings of the names of the penalised layers. Default none.
+    pub penalised: Vec<String>,
     /// Largest joint L2 norm of the gradients; 0 for no limit. Default 0.
     pub clip_norm: f64,
     /// What the best checkpoint is chosen by, on the validation set. Default accuracy.
@@ -94,6 +99,8 @@ impl Default for TrainConfig {
             mixup: 0.0,
             class_weights: Vec::new(),
             ema_decay: 0.999,
+            penalty: 0.0,
+            penalised: Vec::new(),
             clip_norm: 0.0,
             select_by: Criterion::default(),
             patience: 0,
@@ -125,6 +132,9 @@ impl TrainConfig {
         }
         if !(self.clip_norm.is_finite() && self.clip_norm >= 0.0) {
             return Err(Error::config("clip_norm", "at least 0", self.clip_norm));
+        }
+        if !(self.penalty.is_finite() && self.penalty >= 0.0) {
+            return Err(Error::config("penalty", "at least 0", self.penalty));
         }
         if let Some(weight) = self.class_weights.iter().find(|weight| !(weight.is_finite() && **weight > 0.0)) {
             return Err(Error::config("class_weights", "positive numbers", weight));
@@ -196,6 +206,7 @@ pub struct Best {
 
 /// What a checkpoint holds beside tensors.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default)]
 struct State {
     config: TrainConfig,
     /// Finished epochs.
@@ -205,6 +216,7 @@ struct State {
     /// Sum of the losses of those steps.
     loss_sum: f64,
     best: Option<Best>,
+    plateau: Plateau,
     history: Vec<EpochRecord>,
 }
 
@@ -232,6 +244,7 @@ pub struct Trainer<N> {
     store: VarStore,
     averaged: Option<(N, VarStore)>,
     optimizer: Optimizer,
+    penalised: Vec<Tensor>,
     folder: Option<PathBuf>,
     metadata: BTreeMap<String, String>,
     loader_threads: usize,
@@ -266,7 +279,20 @@ impl<N: Network> Trainer<N> {
             None
         };
         let optimizer = Optimizer::new(config.optimizer, &store)?;
+        let mut penalised = Vec::new();
+        for layer in &config.penalised {
+            let weights = store.variables().into_iter();
+            let found: Vec<_> =
+                weights.filter(|(name, _)| name.starts_with(layer) && name.ends_with("weight")).collect();
+            if found.is_empty() {
+                return Err(Error::config("penalised", "the beginning of a layer's name", layer));
+            }
+            penalised.extend(found);
+        }
+        // A map's order changes from run to run, and so would the rounding of the sum.
+        penalised.sort_by(|first, second| first.0.cmp(&second.0));
         Ok(Self {
+            penalised: penalised.into_iter().map(|(_, tensor)| tensor).collect(),
             state: State { config, ..State::default() },
             network,
             store,
@@ -401,6 +427,9 @@ impl<N: Network> Trainer<N> {
         if weights != 0 && weights != train.classes() {
             return Err(Error::config("class_weights", format!("{} numbers", train.classes()), weights));
         }
+        if valid.is_none() && matches!(self.state.config.schedule, Schedule::Plateau { .. }) {
+            return Err(Error::config("schedule", "one without plateaus where no validation set is given", "plateau"));
+        }
         if let Some(valid) = valid {
             if valid.is_empty() {
                 return Err(Error::input("validation set", "at least 1 sample", 0));
@@ -433,7 +462,8 @@ impl<N: Network> Trainer<N> {
         for_each_batch(train, &plan[first as usize..], threads, |_, batch| {
             let (inputs, targets) = batch.to_tensors(train.input_shape(), train.classes(), self.store.device())?;
             let global = (epoch as u64 - 1) * steps + self.state.step;
-            learning_rate = config.learning_rate * config.schedule.factor(global, steps * config.epochs as u64, steps);
+            learning_rate = self.state.plateau.rate(config.learning_rate)
+                * config.schedule.factor(global, steps * config.epochs as u64, steps);
             self.step(&inputs, &targets, global, learning_rate)?;
             samples += inputs.size()[0];
             let info = StepInfo {
@@ -479,6 +509,9 @@ impl<N: Network> Trainer<N> {
             seconds: started.elapsed().as_secs_f64(),
         });
         (self.state.epoch, self.state.step, self.state.loss_sum) = (epoch, 0, 0.0);
+        if let Some(score) = validation {
+            self.state.plateau.observe(&config.schedule, config.learning_rate, score.loss);
+        }
         if let Some(score) = averaged.or(validation) {
             let value = score.value(config.select_by);
             if self.state.best.is_none_or(|best| value > best.score.value(config.select_by)) {
@@ -519,7 +552,12 @@ impl<N: Network> Trainer<N> {
         let generator = seed_generator(seed);
         let logits = self.network.forward(&inputs, true)?;
         drop(generator);
-        let loss = loss::cross_entropy(&logits, &targets, class_weights.as_ref())?;
+        let mut loss = loss::cross_entropy(&logits, &targets, class_weights.as_ref())?;
+        if config.penalty > 0.0 {
+            for weight in &self.penalised {
+                loss = loss.f_add(&weight.f_square()?.f_sum(Kind::Float)?.f_mul_scalar(config.penalty)?)?;
+            }
+        }
         let value = loss.f_double_value(&[])?;
         if !value.is_finite() {
             return Err(Error::NonFiniteLoss {

@@ -9,6 +9,7 @@ use model_kit::data::{Dataset, mix_seed};
 use model_kit::device::{Device, set_threads};
 use model_kit::layers::{ConvBn, Linear, Network, Residual, Result as TorchResult, global_average};
 use model_kit::optim::OptimizerConfig;
+use model_kit::schedule::Schedule;
 use model_kit::trainer::{Report, TrainConfig, Trainer};
 use model_kit::weights::Weights;
 use tch::{Tensor, nn};
@@ -95,8 +96,13 @@ fn train(config: &TrainConfig, folder: &Path, callback: &mut dyn Callback) -> Re
 
 #[test]
 fn a_cut_training_resumes_to_the_same_bits() {
-    for (optimizer, rate) in [(OptimizerConfig::default(), 0.05), (OptimizerConfig::adam_w(0.01), 0.003)] {
-        let config = config(optimizer, rate);
+    let plateau = Schedule::Plateau { factor: 0.5, patience: 1, least: 1e-4 };
+    for (optimizer, rate, schedule) in [
+        (OptimizerConfig::default(), 0.05, Schedule::default()),
+        (OptimizerConfig::adam_w(0.01), 0.003, Schedule::default()),
+        (OptimizerConfig::rms_prop(), 0.003, plateau),
+    ] {
+        let config = TrainConfig { schedule, ..config(optimizer, rate) };
         let (whole, cut) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         let report = train(&config, whole.path(), &mut StopAt(99, 0)).unwrap();
         assert!(report.complete);
@@ -108,6 +114,7 @@ fn a_cut_training_resumes_to_the_same_bits() {
 
         for (first, second) in report.history.iter().zip(&resumed.history) {
             assert_eq!(first.train_loss.to_bits(), second.train_loss.to_bits());
+            assert_eq!(first.learning_rate, second.learning_rate);
             assert_eq!((first.validation, first.averaged), (second.validation, second.averaged));
         }
         for name in ["last.safetensors", "best.safetensors"] {
@@ -130,6 +137,20 @@ fn other_settings_do_not_resume() {
     train(&config, folder.path(), &mut StopAt(1, 2)).unwrap();
     config.learning_rate = 0.01;
     assert!(matches!(train(&config, folder.path(), &mut StopAt(1, 2)), Err(Error::InvalidConfig { .. })));
+}
+
+#[test]
+fn a_penalty_shrinks_the_named_layer() {
+    let norm = |penalty: f64| {
+        let config =
+            TrainConfig { penalty, penalised: vec!["head".into()], ..config(OptimizerConfig::adam_w(0.0), 0.003) };
+        let mut trainer = Trainer::new(config, Device::Cpu, Tiny::new).unwrap();
+        trainer.fit(&Bars(64), None::<&Bars>, &mut []).unwrap();
+        trainer.store().variables()["head.weight"].norm().double_value(&[])
+    };
+    assert!(norm(1.0) < 0.8 * norm(0.0));
+    let wrong = TrainConfig { penalised: vec!["tail".into()], ..TrainConfig::default() };
+    assert!(matches!(Trainer::new(wrong, Device::Cpu, Tiny::new), Err(Error::InvalidConfig { .. })));
 }
 
 #[test]

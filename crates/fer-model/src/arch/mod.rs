@@ -1,20 +1,49 @@
 //! The networks, one file each.
 
+mod attention;
 mod compact;
+mod five_conv;
+mod mini_genie;
+mod realtime;
 
+pub use attention::{AttentionCnn, AttentionConfig};
 pub use compact::{Compact, CompactConfig};
+pub use five_conv::FiveConvCnn;
+pub use mini_genie::MiniGenieCnn;
+pub use realtime::RealtimeCnn;
+
+use std::fmt;
+use std::str::FromStr;
 
 use model_kit::layers::{Network, Result};
 use serde::{Deserialize, Serialize};
 use tch::nn::Path;
 
+use crate::error::Error;
+
+/// The batch norm of Keras averages with momentum 0.99, which LibTorch counts as 0.01.
+const KERAS_MOMENTUM: f64 = 0.01;
+
+/// What the batch norm of Keras adds to the variance.
+const KERAS_EPS: f64 = 1e-3;
+
 /// Which network, with its settings: what a weights file needs to say so that the network can be built again.
+///
+/// Read from and written as the names `compact`, `attention_cnn`, `mini_genie_cnn`, `realtime_cnn` and `five_conv_cnn`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "name", rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Arch {
-    /// Our own residual network.
+    /// Our own residual network, see [`Compact`].
     Compact(CompactConfig),
+    /// See [`AttentionCnn`].
+    AttentionCnn(AttentionConfig),
+    /// See [`MiniGenieCnn`].
+    MiniGenieCnn,
+    /// See [`RealtimeCnn`].
+    RealtimeCnn,
+    /// See [`FiveConvCnn`].
+    FiveConvCnn,
 }
 
 impl Default for Arch {
@@ -24,6 +53,12 @@ impl Default for Arch {
 }
 
 impl Arch {
+    /// Every network with its default settings.
+    pub fn all() -> [Self; 5] {
+        let attention = Self::AttentionCnn(AttentionConfig::default());
+        [Self::default(), attention, Self::MiniGenieCnn, Self::RealtimeCnn, Self::FiveConvCnn]
+    }
+
     /// Builds the network for 48×48 grey pictures.
     ///
     /// # Errors
@@ -32,17 +67,61 @@ impl Arch {
         let classes = classes as i64;
         Ok(match self {
             Self::Compact(config) => Box::new(Compact::new(path, config, classes)?),
+            Self::AttentionCnn(config) => Box::new(AttentionCnn::new(path, config, classes)?),
+            Self::MiniGenieCnn => Box::new(MiniGenieCnn::new(path, classes)?),
+            Self::RealtimeCnn => Box::new(RealtimeCnn::new(path, classes)?),
+            Self::FiveConvCnn => Box::new(FiveConvCnn::new(path, classes)?),
+        })
+    }
+}
+
+impl fmt::Display for Arch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Compact(_) => "compact",
+            Self::AttentionCnn(_) => "attention_cnn",
+            Self::MiniGenieCnn => "mini_genie_cnn",
+            Self::RealtimeCnn => "realtime_cnn",
+            Self::FiveConvCnn => "five_conv_cnn",
+        })
+    }
+}
+
+impl FromStr for Arch {
+    type Err = Error;
+
+    fn from_str(name: &str) -> Result<Self, Error> {
+        Self::all().into_iter().find(|arch| arch.to_string() == name).ok_or_else(|| Error::InvalidConfig {
+            field: "arch",
+            expected: Self::all().map(|arch| arch.to_string()).join(", "),
+            got: name.to_owned(),
         })
     }
 }
 
 /// The number of trainable parameters of a network.
 #[cfg(test)]
-pub(crate) fn parameters(arch: &Arch, classes: usize) -> i64 {
+fn parameters(arch: &Arch, classes: usize) -> i64 {
     let store = tch::nn::VarStore::new(tch::Device::Cpu);
     let network = arch.build(&store.root(), classes).unwrap();
     let input = tch::Tensor::zeros([2, 1, 48, 48], (tch::Kind::Float, tch::Device::Cpu));
     let output = tch::no_grad(|| network.forward(&input, false)).unwrap();
     assert_eq!(output.size(), [2, classes as i64]);
     store.trainable_variables().iter().map(|tensor| tensor.numel() as i64).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_round_trip() {
+        for arch in Arch::all() {
+            assert_eq!(arch.to_string().parse::<Arch>().unwrap(), arch);
+            let json = serde_json::to_string(&arch).unwrap();
+            assert_eq!(serde_json::from_str::<Arch>(&json).unwrap(), arch);
+            assert!(json.contains(&format!("\"{arch}\"")));
+        }
+        assert!("vgg".parse::<Arch>().is_err());
+    }
 }

@@ -25,7 +25,7 @@ impl Split {
     /// The three parts in the order of the file.
     pub const ALL: [Split; 3] = [Split::Training, Split::Public, Split::Private];
 
-    fn from_usage(usage: &str) -> Option<Self> {
+    pub(super) fn from_usage(usage: &str) -> Option<Self> {
         match usage {
             "Training" => Some(Self::Training),
             "PublicTest" => Some(Self::Public),

@@ -3,8 +3,12 @@
 //! Everything is decoded once into memory: 35,887 pictures of 48×48 grey pixels take 83 MB.
 
 mod fer2013;
+mod ferplus;
+mod folders;
 
 pub use fer2013::{Fer2013, Split};
+pub use ferplus::{FerPlus, LeftOut};
+pub use folders::class_folders;
 
 use emotion_core::{Emotion, LabelSet};
 

@@ -1,0 +1,133 @@
+//! A small CNN that first learns where to look: a spatial transformer (Jaderberg et al. 2015) in front of four
+//! convolutions, after Deep-Emotion (Minaee, Minaei & Abdolrashidi 2021) and its authors' public code.
+
+use model_kit::layers::{BatchNorm, Conv2d, Linear, Network, Result};
+use serde::{Deserialize, Serialize};
+use tch::nn::{Init, Path};
+use tch::{Tensor, no_grad};
+
+/// Settings of [`AttentionCnn`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct AttentionConfig {
+    /// Filters of the four convolutions. Default 10 each, as in the source.
+    pub widths: [i64; 4],
+    /// Units of the dense layer. Default 50.
+    pub dense: i64,
+    /// Share of the features that are left out of each training step before the dense layers, 0..1. Default 0.5.
+    pub dropout: f64,
+}
+
+impl Default for AttentionConfig {
+    fn default() -> Self {
+        Self { widths: [10; 4], dense: 50, dropout: 0.5 }
+    }
+}
+
+impl AttentionConfig {
+    /// A wider preset of our own: 32, 64, 128 and 256 filters.
+    pub fn wide() -> Self {
+        Self { widths: [32, 64, 128, 256], ..Self::default() }
+    }
+}
+
+/// The input, warped by six affine parameters that a localisation network finds, then two pairs of 3×3 convolutions
+/// without padding, each pair with ReLU and a 2×2 max pool, dropout, and two dense layers. 66,877 trainable parameters for
+/// seven classes by default.
+#[derive(Debug)]
+pub struct AttentionCnn {
+    localise: (Conv2d, Conv2d, Linear, Linear),
+    convolutions: [Conv2d; 4],
+    norm: BatchNorm,
+    dense: Linear,
+    head: Linear,
+    dropout: f64,
+}
+
+impl AttentionCnn {
+    /// # Errors
+    /// LibTorch's.
+    pub fn new(path: &Path, config: &AttentionConfig, classes: i64) -> Result<Self> {
+        let conv = |path: &Path, inputs, outputs, kernel| {
+            Ok::<_, tch::TchError>(Conv2d::new(path, inputs, outputs, kernel, 1, true)?.padded(0))
+        };
+        let place = path.sub("localise");
+        // 48 → 42 → 21 → 17 → 8 pixels a side.
+        let localise = (
+            conv(&place.sub("conv1"), 1, 8, 7)?,
+            conv(&place.sub("conv2"), 8, 10, 5)?,
+            Linear::new(&place.sub("dense1"), 10 * 8 * 8, 32)?,
+            Linear::with_init(&place.sub("dense2"), 32, 6, Init::Const(0.0))?,
+        );
+        // With weights of 0 the bias alone is the first transformation: the identity.
+        no_grad(|| localise.3.bias().f_copy_(&Tensor::f_from_slice(&[1f32, 0.0, 0.0, 0.0, 1.0, 0.0])?))?;
+        let [first, second, third, fourth] = config.widths;
+        let convolutions = [
+            conv(&path.sub("conv1"), 1, first, 3)?,
+            conv(&path.sub("conv2"), first, second, 3)?,
+            conv(&path.sub("conv3"), second, third, 3)?,
+            conv(&path.sub("conv4"), third, fourth, 3)?,
+        ];
+        Ok(Self {
+            localise,
+            convolutions,
+            norm: BatchNorm::new(&path.sub("norm"), fourth)?,
+            // 48 → 46 → 44 → 22 → 20 → 18 → 9 pixels a side.
+            dense: Linear::new(&path.sub("dense"), fourth * 9 * 9, config.dense)?,
+            head: Linear::new(&path.sub("head"), config.dense, classes)?,
+            dropout: config.dropout,
+        })
+    }
+
+    /// The input as the localisation network wants it seen.
+    fn attend(&self, input: &Tensor) -> Result<Tensor> {
+        let (conv1, conv2, dense1, dense2) = &self.localise;
+        let hidden = halve(&conv1.forward(input)?)?.f_relu()?;
+        let hidden = halve(&conv2.forward(&hidden)?)?.f_relu()?.f_flatten(1, -1)?;
+        let affine = dense2.forward(&dense1.forward(&hidden)?.f_relu()?)?.f_view([-1, 2, 3])?;
+        let grid = Tensor::f_affine_grid_generator(&affine, input.size(), false)?;
+        // Bilinear (0), zeros outside of the picture (0): the defaults of PyTorch's `grid_sample`.
+        input.f_grid_sampler(&grid, 0, 0, false)
+    }
+}
+
+impl Network for AttentionCnn {
+    /// # Shapes
+    /// `[batch, 1, 48, 48]` → `[batch, classes]`
+    fn forward(&self, input: &Tensor, train: bool) -> Result<Tensor> {
+        let [first, second, third, fourth] = &self.convolutions;
+        let hidden = first.forward(&self.attend(input)?)?.f_relu()?;
+        let hidden = halve(&second.forward(&hidden)?)?.f_relu()?;
+        let hidden = third.forward(&hidden)?.f_relu()?;
+        let hidden = halve(&self.norm.forward(&fourth.forward(&hidden)?, train)?)?.f_relu()?;
+        let hidden = hidden.f_dropout(self.dropout, train)?.f_flatten(1, -1)?;
+        self.head.forward(&self.dense.forward(&hidden)?.f_relu()?)
+    }
+}
+
+fn halve(input: &Tensor) -> Result<Tensor> {
+    input.f_max_pool2d([2, 2], [2, 2], [0, 0], [1, 1], false)
+}
+
+#[cfg(test)]
+mod tests {
+    use tch::nn::VarStore;
+    use tch::{Device, Kind};
+
+    use super::super::{Arch, parameters};
+    use super::*;
+
+    #[test]
+    fn has_the_counted_parameters() {
+        assert_eq!(parameters(&Arch::AttentionCnn(AttentionConfig::default()), 7), 66_877);
+    }
+
+    #[test]
+    fn looks_at_the_whole_picture_at_first() {
+        let store = VarStore::new(Device::Cpu);
+        let network = AttentionCnn::new(&store.root(), &AttentionConfig::wide(), 7).unwrap();
+        let input = Tensor::randn([3, 1, 48, 48], (Kind::Float, Device::Cpu));
+        let difference = (network.attend(&input).unwrap() - &input).abs().max().double_value(&[]);
+        assert!(difference < 1e-4, "the untrained transformer changes pixels by up to {difference}");
+    }
+}

@@ -1,0 +1,71 @@
+//! A small CNN for expressions in real time, a Keras network with "same" padding.
+
+use model_kit::layers::{Conv2d, Linear, Network, Result, glorot};
+use tch::Tensor;
+use tch::nn::Path;
+
+const WIDTHS: [i64; 4] = [32, 64, 128, 256];
+/// Behind each block, rising from 0.25 to 0.4.
+const DROPOUT: [f64; 4] = [0.25, 0.3, 0.35, 0.4];
+const DENSE: [i64; 2] = [512, 256];
+/// Between the dense layers; the source names no figure.
+const DENSE_DROPOUT: f64 = 0.5;
+
+/// Four blocks of [3×3 convolution, ReLU, 2×2 max pool, dropout] with 32, 64, 128 and 256 filters, then dense layers of
+/// 512 and 256 units with ReLU and dropout. 1,701,127 trainable parameters for seven classes.
+#[derive(Debug)]
+pub struct RealtimeCnn {
+    convolutions: Vec<Conv2d>,
+    dense: Vec<Linear>,
+    head: Linear,
+}
+
+impl RealtimeCnn {
+    /// # Errors
+    /// LibTorch's.
+    pub fn new(path: &Path, classes: i64) -> Result<Self> {
+        let mut convolutions = Vec::new();
+        let mut inputs = 1;
+        for (block, &outputs) in WIDTHS.iter().enumerate() {
+            let path = path.sub(format!("conv{}", block + 1));
+            convolutions.push(Conv2d::with_init(&path, inputs, outputs, 3, 1, true, glorot(&[outputs, inputs, 3, 3]))?);
+            inputs = outputs;
+        }
+        let mut dense = Vec::new();
+        let mut inputs = 256 * 3 * 3;
+        for (layer, &outputs) in DENSE.iter().enumerate() {
+            let path = path.sub(format!("dense{}", layer + 1));
+            dense.push(Linear::with_init(&path, inputs, outputs, glorot(&[outputs, inputs]))?);
+            inputs = outputs;
+        }
+        let head = Linear::with_init(&path.sub("head"), inputs, classes, glorot(&[classes, inputs]))?;
+        Ok(Self { convolutions, dense, head })
+    }
+}
+
+impl Network for RealtimeCnn {
+    /// # Shapes
+    /// `[batch, 1, 48, 48]` → `[batch, classes]`
+    fn forward(&self, input: &Tensor, train: bool) -> Result<Tensor> {
+        let mut hidden = input.shallow_clone();
+        for (conv, dropout) in self.convolutions.iter().zip(DROPOUT) {
+            let output = conv.forward(&hidden)?.f_relu()?;
+            hidden = output.f_max_pool2d([2, 2], [2, 2], [0, 0], [1, 1], false)?.f_dropout(dropout, train)?;
+        }
+        hidden = hidden.f_flatten(1, -1)?;
+        for linear in &self.dense {
+            hidden = linear.forward(&hidden)?.f_relu()?.f_dropout(DENSE_DROPOUT, train)?;
+        }
+        self.head.forward(&hidden)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Arch, parameters};
+
+    #[test]
+    fn has_the_counted_parameters() {
+        assert_eq!(parameters(&Arch::RealtimeCnn, 7), 1_701_127);
+    }
+}

@@ -1,0 +1,134 @@
+//! A tiny network learns made-up faces, a cut training resumes to the same bits, and the result becomes a model file.
+
+#![allow(clippy::unwrap_used, reason = "a failed step of a test's preparation fails the test")]
+
+use std::path::Path;
+
+use emotion_core::{BoxError, EmotionModel, LabelSet};
+use face_prep::augment::AugmentConfig;
+use fer_model::arch::{Arch, CompactConfig};
+use fer_model::dataset::{FaceSet, PIXELS, SIDE};
+use fer_model::train::{Recipe, Run, balanced_weights, export, train};
+use fer_model::{Error, FerModel};
+use model_kit::callback::{Callback, Flow, StepInfo};
+use model_kit::data::mix_seed;
+use model_kit::device::set_threads;
+use model_kit::trainer::{Report, TrainConfig};
+use model_kit::weights::Weights;
+
+/// A "face" of class c: a mouth whose curve depends on the class, at a place and brightness of its own, under noise.
+fn faces(count: usize, seed: u64) -> FaceSet {
+    let mut set = FaceSet::new(LabelSet::face7());
+    for index in 0..count {
+        let class = index % 7;
+        let draw = |number: u64| mix_seed(seed, &[index as u64, number]);
+        let (x0, y0) = (24.0 + (draw(0) % 7) as f32 - 3.0, 28.0 + (draw(1) % 7) as f32 - 3.0);
+        let curve = (class as f32 - 3.0) / 3.0;
+        let pixels: Vec<u8> = (0..PIXELS)
+            .map(|place| {
+                let (x, y) = ((place % SIDE) as f32 - x0, (place / SIDE) as f32 - y0);
+                let distance = (y - curve * (x * x / 25.0 - 4.0)).abs();
+                let mouth = if x.abs() < 14.0 && distance < 2.5 { 150.0 } else { 20.0 };
+                (mouth + (draw(place as u64 + 9) % 60) as f32) as u8
+            })
+            .collect();
+        set.push(&pixels, class).unwrap();
+    }
+    set
+}
+
+fn recipe() -> Recipe {
+    Recipe {
+        arch: Arch::Compact(CompactConfig { widths: [8, 16, 16, 32], ..CompactConfig::default() }),
+        augment: AugmentConfig { shift: 0.04, brightness: 0.05, contrast: 0.05, ..AugmentConfig::none() },
+        train: TrainConfig {
+            epochs: 6,
+            batch_size: 32,
+            mixup: 0.0,
+            ema_decay: 0.9,
+            seed: 3,
+            ..Recipe::default().train
+        },
+    }
+}
+
+/// Stops after a step of an epoch, once.
+struct StopAt(usize, u64);
+
+impl Callback for StopAt {
+    fn on_step(&mut self, step: &StepInfo) -> Result<Flow, BoxError> {
+        Ok(if (step.epoch, step.step) == (self.0, self.1) { Flow::Stop } else { Flow::Continue })
+    }
+}
+
+fn run(folder: &Path, sets: [&FaceSet; 2], stop: StopAt) -> Report {
+    let run = Run { loader_threads: 1, folder: Some(folder.to_owned()), resume: true, ..Run::default() };
+    let mut stop = stop;
+    train(&recipe(), &run, sets[0], sets[1], &mut [&mut stop]).unwrap()
+}
+
+#[test]
+fn learns_resumes_and_becomes_a_model() {
+    set_threads(1).unwrap();
+    let (learn, choose) = (faces(448, 1), faces(140, 2));
+    let sets = [&learn, &choose];
+    let (whole, cut) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let report = run(whole.path(), sets, StopAt(0, 0));
+    let best = report.best.unwrap();
+    assert!(best.score.accuracy > 0.9, "{:?}", report.history);
+
+    assert!(!run(cut.path(), sets, StopAt(2, 7)).complete);
+    assert!(run(cut.path(), sets, StopAt(0, 0)).complete);
+    let [first, second] = [&whole, &cut].map(|folder| Weights::open(&folder.path().join("last.safetensors")).unwrap());
+    for (name, tensor) in &first.tensors {
+        assert_eq!(tensor, &second.tensors[name], "{name} differs");
+    }
+
+    let file = whole.path().join("model.safetensors");
+    let config = export(&recipe(), &report, sets, &whole.path().join("best.safetensors"), "tiny 1", &file).unwrap();
+    let model = FerModel::load(&file).unwrap();
+    assert_eq!((EmotionModel::name(&model), model.config()), ("tiny 1", &config));
+    assert_eq!(config.training.as_ref().unwrap().epoch, best.epoch);
+    let pictures: Vec<_> = (0..choose.len()).map(|index| choose.image(index)).collect();
+    let scores = model.predict_batch(&pictures).unwrap();
+    let right = scores.iter().enumerate().filter(|(index, scores)| scores.top().0 == choose.emotion(*index)).count();
+    let accuracy = right as f64 / choose.len() as f64;
+    assert!((accuracy - best.score.accuracy).abs() < 0.02, "{accuracy} after export, {} before", best.score.accuracy);
+}
+
+#[test]
+fn bad_sets_and_recipes_are_errors() {
+    let (learn, empty) = (faces(14, 1), FaceSet::new(LabelSet::face7()));
+    let go = |recipe: &Recipe, learn, choose| train(recipe, &Run::default(), learn, choose, &mut []);
+    assert!(matches!(go(&recipe(), &empty, &learn), Err(Error::InvalidInput { .. })));
+    assert!(matches!(go(&recipe(), &learn, &empty), Err(Error::Model { .. })));
+    let mut wild = recipe();
+    wild.augment.flip = 3.0;
+    assert!(matches!(go(&wild, &learn, &learn), Err(Error::Picture { .. })));
+    let mut none = recipe();
+    none.train.epochs = 0;
+    assert!(matches!(go(&none, &learn, &learn), Err(Error::Model { .. })));
+}
+
+#[test]
+fn every_published_recipe_is_valid_and_takes_a_step() {
+    set_threads(1).unwrap();
+    let learn = faces(14, 5);
+    assert_eq!(balanced_weights(&[10, 30, 0]), [40.0 / 30.0, 40.0 / 90.0, 1.0]);
+    for arch in Arch::all() {
+        let mut recipe = Recipe::published(arch, &learn.class_counts());
+        recipe.train.epochs = 1;
+        let report = train(&recipe, &Run::default(), &learn, &learn, &mut []).unwrap();
+        assert!(report.complete && report.history[0].train_loss.is_finite());
+    }
+}
+
+#[test]
+fn recipes_are_written_and_read_as_toml() {
+    let text = toml::to_string(&recipe()).unwrap();
+    assert_eq!(toml::from_str::<Recipe>(&text).unwrap(), recipe(), "{text}");
+    let short = "[arch]\nname = \"five_conv_cnn\"\n[train]\nepochs = 3\n";
+    let read: Recipe = toml::from_str(short).unwrap();
+    assert_eq!((read.arch, read.train.epochs), (Arch::FiveConvCnn, 3));
+    assert!(toml::from_str::<Recipe>("[train]\nepoch = 3\n").is_err());
+}
