@@ -1,4 +1,4 @@
-//! A tiny network learns made-up faces, a cut training resumes to the same bits, and the result becomes a model file.
+//! A tiny network learns made-up pictures, a cut training resumes to the same bits, and the result becomes a model file.
 
 #![allow(clippy::unwrap_used, reason = "a failed step of a test's preparation fails the test")]
 
@@ -16,20 +16,19 @@ use model_kit::device::set_threads;
 use model_kit::trainer::{Report, TrainConfig};
 use model_kit::weights::Weights;
 
-/// A "face" of class c: a mouth whose curve depends on the class, at a place and brightness of its own, under noise.
-fn faces(count: usize, seed: u64) -> FaceSet {
+/// Stripes in one of seven directions, one for each class, of a random phase and under noise.
+fn stripes(count: usize, seed: u64) -> FaceSet {
     let mut set = FaceSet::new(LabelSet::face7());
     for index in 0..count {
         let class = index % 7;
         let draw = |number: u64| mix_seed(seed, &[index as u64, number]);
-        let (x0, y0) = (24.0 + (draw(0) % 7) as f32 - 3.0, 28.0 + (draw(1) % 7) as f32 - 3.0);
-        let curve = (class as f32 - 3.0) / 3.0;
+        let (sin, cos) = (class as f32 * std::f32::consts::PI / 7.0).sin_cos();
+        let phase = (draw(0) % 8) as f32;
         let pixels: Vec<u8> = (0..PIXELS)
             .map(|place| {
-                let (x, y) = ((place % SIDE) as f32 - x0, (place / SIDE) as f32 - y0);
-                let distance = (y - curve * (x * x / 25.0 - 4.0)).abs();
-                let mouth = if x.abs() < 14.0 && distance < 2.5 { 150.0 } else { 20.0 };
-                (mouth + (draw(place as u64 + 9) % 60) as f32) as u8
+                let along = (place % SIDE) as f32 * cos + (place / SIDE) as f32 * sin;
+                let wave = ((along + phase) * 0.8).sin();
+                (wave * 60.0 + 100.0 + (draw(place as u64 + 9) % 60) as f32) as u8
             })
             .collect();
         set.push(&pixels, class).unwrap();
@@ -70,7 +69,7 @@ fn run(folder: &Path, sets: [&FaceSet; 2], stop: StopAt) -> Report {
 #[test]
 fn learns_resumes_and_becomes_a_model() {
     set_threads(1).unwrap();
-    let (learn, choose) = (faces(448, 1), faces(140, 2));
+    let (learn, choose) = (stripes(448, 1), stripes(140, 2));
     let sets = [&learn, &choose];
     let (whole, cut) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let report = run(whole.path(), sets, StopAt(0, 0));
@@ -98,7 +97,7 @@ fn learns_resumes_and_becomes_a_model() {
 
 #[test]
 fn bad_sets_and_recipes_are_errors() {
-    let (learn, empty) = (faces(14, 1), FaceSet::new(LabelSet::face7()));
+    let (learn, empty) = (stripes(14, 1), FaceSet::new(LabelSet::face7()));
     let go = |recipe: &Recipe, learn, choose| train(recipe, &Run::default(), learn, choose, &mut []);
     assert!(matches!(go(&recipe(), &empty, &learn), Err(Error::InvalidInput { .. })));
     assert!(matches!(go(&recipe(), &learn, &empty), Err(Error::Model { .. })));
@@ -113,7 +112,7 @@ fn bad_sets_and_recipes_are_errors() {
 #[test]
 fn every_published_recipe_is_valid_and_takes_a_step() {
     set_threads(1).unwrap();
-    let learn = faces(14, 5);
+    let learn = stripes(14, 5);
     assert_eq!(balanced_weights(&[10, 30, 0]), [40.0 / 30.0, 40.0 / 90.0, 1.0]);
     for arch in Arch::all() {
         let mut recipe = Recipe::published(arch, &learn.class_counts());
