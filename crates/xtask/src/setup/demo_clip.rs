@@ -1,7 +1,7 @@
 //! The demo clip, made on the spot: a public-domain portrait, moved as a hand-held camera would, over synthetic speech.
 
 use std::path::PathBuf;
-use std::process::Command;
+use std::process::{Command, ExitCode, Stdio};
 
 use crate::Result;
 use crate::cache::Cache;
@@ -54,12 +54,14 @@ pub(crate) fn make(project: &Project, cache: &Cache, ui: &Ui) -> Result<()> {
     }
     let name = "demo clip";
     let Some(stage) = cache.stage(&cache.clip(), ui, name)? else { return Ok(()) };
-    ui.step(name, "building the encoder and making the clip", || {
-        let made = stage.path().join("clip.mp4");
-        let mut cargo = project.cargo();
-        cargo.args(["run", "--quiet", "--release", "-p", "video-io", "--example", "make_demo_clip", "--"]);
-        cargo.arg("--portrait").arg(cache.portrait()).arg("--speech").arg(cache.speech()).arg("--out").arg(&made);
-        shell::quiet(&mut cargo)?;
-        stage.publish(&made)
-    })
+    ui.line(name, "building the encoder, then the clip");
+    let made = stage.path().join("clip.mp4");
+    let mut cargo = project.cargo();
+    cargo.args(["run", "--release", "-p", "video-io", "--example", "make_demo_clip", "--"]);
+    cargo.arg("--portrait").arg(cache.portrait()).arg("--speech").arg(cache.speech()).arg("--out").arg(&made);
+    // In the open: a first build takes minutes, and cargo shows its own progress.
+    if shell::pass_through(cargo.stdout(Stdio::null()))? != ExitCode::SUCCESS {
+        return Err("the demo clip could not be made; cargo says why above".to_owned());
+    }
+    stage.publish(&made)
 }
