@@ -1,22 +1,28 @@
 //! Faces for emotion models: pictures changed for training, resized and turned grey as OpenCV and Pillow do it.
 
+mod align;
 pub mod augment;
 mod crop;
 pub mod detect;
 mod error;
+mod fer;
 mod geometry;
 mod gray;
+pub mod quality;
 mod resize;
 mod smooth;
 mod track;
 mod warp;
 
+pub use align::{Template, align, similarity};
 pub use crop::{crop, crop_resized};
 pub use detect::cascade::{Cascade, CascadeConfig, CascadeDetector, CascadeHit};
 pub use detect::{Detection, FaceDetector};
 pub use error::Error;
+pub use fer::{FER_MARGIN, FER_SIDE, face_gray48};
 pub use geometry::{Affine, BoundingBox, Point};
 pub use gray::{gray, gray_into};
+pub use quality::FaceQuality;
 pub use resize::{Filter, resize};
 pub use track::{TrackedFace, Tracker, TrackerConfig};
 pub use warp::{Border, warp_affine};
