@@ -6,6 +6,8 @@ pub mod dataset;
 mod error;
 mod model;
 pub mod train;
+mod views;
 
 pub use error::{Error, Result};
 pub use model::FerModel;
+pub use views::{VIEWS, predict_views, views};

@@ -23,8 +23,8 @@ pub(super) struct Diagram {
     title: String,
 }
 
-/// A reliability diagram: for each range of confidence, how often the model was right (dark) and how far that is from what
-/// it said (pale); below, the share of the samples in each range. On the diagonal, a model knows how sure it may be.
+/// A reliability diagram: for each range of confidence, how often the model was right and how far that is from what it
+/// said (pale); below, the share of the samples in each range. On the diagonal, a model knows how sure it may be.
 pub fn reliability_diagram(reliability: &Reliability, title: &str) -> Chart {
     Chart {
         width: (LEFT + SIDE + 44.0) as u32,
@@ -68,7 +68,11 @@ impl Diagram {
 
         // The upper left is free: no model is far surer of itself than it says.
         let mut y = TOP + 18.0;
-        let key = [(SERIES[0], "accuracy"), (SHORTFALL, "too sure by"), (SERIES[5], "not sure enough by")];
+        let key = [
+            (SERIES[0], "right"),
+            (SHORTFALL, "right less often than it says"),
+            (SERIES[5], "right more often than it says"),
+        ];
         for (color, text) in key {
             canvas.rectangle((LEFT + 14.0, y - 5.5), (11.0, 11.0), color)?;
             canvas.text(text, (LEFT + 31.0, y), Align::Left, Type::plain(12.0, INK))?;

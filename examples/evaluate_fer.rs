@@ -1,0 +1,284 @@
+//! Measures a face model on FER-2013, on FER+ labels, or on class folders.
+//!
+//! ```text
+//! cargo run --release --example evaluate_fer -- --data fer2013.csv --split public --weights pretrained
+//! cargo run --release --example evaluate_fer -- --data fer2013.csv --split public --weights pretrained --tta --json
+//! cargo run --release --example evaluate_fer -- --data fer2013 --split public --weights runs/fer/model.safetensors \
+//!     --labels ferplus --votes fer2013new.csv
+//! ```
+//!
+//! Prints a table, or with `--json` one `emotion.evaluation/1` object, and nothing else on stdout. Where the data hold a
+//! training part, the figures of those pictures that do not also stand there, pixel by pixel, come beside the others.
+
+#![allow(clippy::print_stderr, reason = "it talks to the one who runs it")]
+
+#[path = "common/report.rs"]
+mod report;
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail, ensure};
+use clap::{Parser, ValueEnum};
+use emotion_core::{Emotion, LabelSet, Scores};
+use fer_model::dataset::{FaceSet, Fer2013, FerPlus, SIDE, Split, class_folders};
+use fer_model::{FerModel, VIEWS, predict_views};
+use model_kit::audit::ContentHash;
+use model_kit::device::{Device, set_threads};
+use model_kit::metrics::{Confusion, Evaluation, EvaluationContext};
+use serde_json::json;
+
+#[derive(Parser)]
+#[command(about = "Measures a face model on FER-2013, on FER+ labels, or on class folders", version)]
+struct Options {
+    /// fer2013.csv, a folder that holds it, or a folder of class folders (with or without a folder for each split above).
+    #[arg(long)]
+    data: PathBuf,
+    /// training, public, private or all; for class folders also the name of a split's folder.
+    #[arg(long, default_value = "public")]
+    split: String,
+    /// A model file, or `pretrained` for the one that comes with the crate.
+    #[arg(long, default_value = "pretrained")]
+    weights: String,
+    /// Average the answers for ten views of each face: moved by two pixels and mirrored.
+    #[arg(long)]
+    tta: bool,
+    /// Whose labels to measure against.
+    #[arg(long, value_enum, default_value_t = Labels::Fer2013)]
+    labels: Labels,
+    /// fer2013new.csv, for the labels of FER+.
+    #[arg(long, required_if_eq("labels", "ferplus"))]
+    votes: Option<PathBuf>,
+    /// Print one JSON object instead of a table.
+    #[arg(long)]
+    json: bool,
+    /// Also save the confusion matrix and the reliability diagram, as PNG and SVG, in this folder.
+    #[arg(long)]
+    plots: Option<PathBuf>,
+    /// cpu, cuda or cuda:N.
+    #[arg(long, default_value = "cpu")]
+    device: Device,
+    /// Threads of the network; as many as there are cores unless given.
+    #[arg(long)]
+    threads: Option<usize>,
+}
+
+#[derive(Clone, Copy, PartialEq, ValueEnum)]
+enum Labels {
+    /// FER-2013's own seven, or those of the class folders.
+    Fer2013,
+    /// The majority of FER+'s ten votes, eight classes.
+    Ferplus,
+}
+
+/// The pictures to measure on, and what is known about them.
+struct Data {
+    name: String,
+    faces: FaceSet,
+    /// The pictures of the training part, where the data have one that is not measured on itself.
+    training: Option<FaceSet>,
+    /// How many pictures have no label, by reason.
+    left_out: Option<serde_json::Value>,
+}
+
+fn main() -> Result<()> {
+    let options = Options::parse();
+    if let Some(threads) = options.threads {
+        set_threads(threads)?;
+    }
+    let model = match options.weights.as_str() {
+        "pretrained" => FerModel::pretrained()?,
+        file => FerModel::load_on(file, options.device)?,
+    };
+    let data = load(&options)?;
+    eprintln!("{} pictures of {}, split {}", data.faces.len(), data.name, options.split);
+
+    let truth: Vec<Emotion> = (0..data.faces.len()).map(|index| data.faces.emotion(index)).collect();
+    let scores = predict(&model, &data.faces, options.tta)?;
+    let context = EvaluationContext {
+        model: model.config().name.clone(),
+        data: data.name.clone(),
+        split: options.split.clone(),
+        tta: options.tta,
+    };
+    let mut evaluation = Evaluation::new(&context, &truth, &scores)?;
+    let mut remarks = Vec::new();
+    if let Some(left_out) = data.left_out {
+        remarks.push(format!("left out for want of a label: {left_out}"));
+        evaluation.notes.insert("left_out".to_owned(), left_out);
+    }
+    if let Some(training) = &data.training {
+        let (note, remark) = without_training_duplicates(&data.faces, training, &truth, &scores)?;
+        evaluation.notes.insert("without_training_duplicates".to_owned(), note);
+        remarks.push(remark);
+    }
+    if let Some(folder) = &options.plots {
+        report::save_plots(&evaluation, folder)?;
+    }
+    report::print(&evaluation, &remarks, options.json)
+}
+
+fn load(options: &Options) -> Result<Data> {
+    let path = &options.data;
+    ensure!(path.exists(), "there is no file or folder {}", path.display());
+    let table = path.join("fer2013.csv");
+    let mut data = match (path.is_dir(), table.is_file()) {
+        (false, _) => load_table(path, options)?,
+        (true, true) => load_table(&table, options)?,
+        (true, false) => load_folders(path, options)?,
+    };
+    if options.split == "training" || options.split == "all" {
+        data.training = None;
+    }
+    Ok(data)
+}
+
+fn load_table(path: &Path, options: &Options) -> Result<Data> {
+    let table = Fer2013::load(path)?;
+    let split = match options.split.as_str() {
+        "training" => Some(Split::Training),
+        "public" => Some(Split::Public),
+        "private" => Some(Split::Private),
+        "all" => None,
+        other => bail!("the split is training, public, private or all, not {other:?}"),
+    };
+    if let Some(split) = split {
+        let rows = |split: Split| table.splits().iter().filter(|&&row| row == split).count();
+        let there: Vec<String> =
+            [("training", Split::Training), ("public", Split::Public), ("private", Split::Private)]
+                .into_iter()
+                .filter(|(_, split)| rows(*split) > 0)
+                .map(|(name, split)| format!("{name} ({} rows)", rows(split)))
+                .collect();
+        ensure!(
+            rows(split) > 0,
+            "{} has no rows of the split {}; it has {}",
+            path.display(),
+            options.split,
+            there.join(", ")
+        );
+    }
+    let (name, faces, left_out) = match (options.labels, &options.votes) {
+        (Labels::Ferplus, Some(votes)) => {
+            let (faces, left_out) = FerPlus::load(votes, &table)?.majority(&table, split)?;
+            ("FER+", faces, Some(serde_json::to_value(left_out)?))
+        }
+        _ => ("FER-2013", split.map_or_else(|| table.all().clone(), |split| table.split(split)), None),
+    };
+    let training = table.split(Split::Training);
+    Ok(Data { name: name.to_owned(), faces, training: (!training.is_empty()).then_some(training), left_out })
+}
+
+fn load_folders(path: &Path, options: &Options) -> Result<Data> {
+    ensure!(
+        options.labels == Labels::Fer2013,
+        "FER+ votes belong to the rows of fer2013.csv, which {} is not",
+        path.display()
+    );
+    let name = path.file_name().map_or_else(|| path.display().to_string(), |name| name.to_string_lossy().into_owned());
+    let folders = subfolders(path)?;
+    let is_class = |folder: &String| folder.parse::<Emotion>().is_ok();
+    let find = |names: &[&str]| folders.iter().find(|folder| names.contains(&folder.to_ascii_lowercase().as_str()));
+
+    // Splits go by these names in the copies that are about.
+    let known: &[&str] = match options.split.as_str() {
+        "training" => &TRAINING,
+        "public" => &["public", "publictest", "validation", "valid", "val"],
+        "private" => &["private", "privatetest", "test"],
+        other => &[other],
+    };
+    let faces = match (options.split.as_str(), find(known)) {
+        ("all", _) if folders.iter().any(is_class) => read_classes(path)?,
+        ("all", _) => {
+            let parts = folders.iter().map(|folder| read_classes(&path.join(folder)));
+            let parts = parts.collect::<Result<Vec<_>>>()?;
+            merge(&parts).with_context(|| format!("cannot put the splits of {} together", path.display()))?
+        }
+        (_, Some(folder)) => read_classes(&path.join(folder))?,
+        (split, None) => {
+            let there: Vec<&str> = folders.iter().filter(|folder| !is_class(folder)).map(String::as_str).collect();
+            let there = if there.is_empty() { "none, so take --split all".to_owned() } else { there.join(", ") };
+            bail!("{} has no split {split}; the splits there are: {there}", path.display());
+        }
+    };
+    let training = find(&TRAINING).map(|folder| read_classes(&path.join(folder))).transpose()?;
+    Ok(Data { name, faces, training, left_out: None })
+}
+
+/// What the training part's folder is called.
+const TRAINING: [&str; 2] = ["training", "train"];
+
+/// The pictures of class folders: FER-2013's seven, and contempt where a folder is called so.
+fn read_classes(path: &Path) -> Result<FaceSet> {
+    let contempt = subfolders(path)?.iter().any(|folder| folder.parse() == Ok(Emotion::Contempt));
+    Ok(class_folders(path, &if contempt { LabelSet::ferplus8() } else { LabelSet::face7() })?)
+}
+
+fn merge(parts: &[FaceSet]) -> Result<FaceSet> {
+    let widest = parts.iter().map(FaceSet::labels).max_by_key(|labels| labels.len());
+    let mut merged = FaceSet::new(widest.context("there is no folder in it")?.clone());
+    for part in parts {
+        for index in 0..part.len() {
+            let class = merged.labels().index_of(part.emotion(index)).context("their classes differ")?;
+            merged.push(part.pixels(index), class)?;
+        }
+    }
+    Ok(merged)
+}
+
+fn subfolders(path: &Path) -> Result<BTreeSet<String>> {
+    let entries = std::fs::read_dir(path).with_context(|| format!("cannot list {}", path.display()))?;
+    let mut folders = BTreeSet::new();
+    for entry in entries {
+        let entry = entry.with_context(|| format!("cannot list {}", path.display()))?;
+        if entry.path().is_dir() {
+            folders.insert(entry.file_name().to_string_lossy().into_owned());
+        }
+    }
+    Ok(folders)
+}
+
+/// The model's answers over the labels of the pictures.
+fn predict(model: &FerModel, faces: &FaceSet, tta: bool) -> Result<Vec<Scores>> {
+    let together = if tta { 640 / VIEWS } else { 640 };
+    let bar = report::progress(faces.len(), "pictures");
+    let mut scores = Vec::with_capacity(faces.len());
+    for start in (0..faces.len()).step_by(together) {
+        let images: Vec<_> = (start..(start + together).min(faces.len())).map(|index| faces.image(index)).collect();
+        let answers = if tta {
+            predict_views(model, &images).map_err(anyhow::Error::from_boxed)?
+        } else {
+            model.predict_batch(&images)?
+        };
+        for answer in answers {
+            scores.push(answer.project(faces.labels())?);
+        }
+        bar.inc(images.len() as u64);
+    }
+    bar.finish_and_clear();
+    Ok(scores)
+}
+
+/// The figures without the pictures whose very pixels the training part holds too: a model may remember those.
+fn without_training_duplicates(
+    faces: &FaceSet,
+    training: &FaceSet,
+    truth: &[Emotion],
+    scores: &[Scores],
+) -> Result<(serde_json::Value, String)> {
+    let hash = |set: &FaceSet, index: usize| ContentHash::of_gray(SIDE as u32, set.pixels(index));
+    let known: BTreeSet<ContentHash> = (0..training.len()).map(|index| hash(training, index)).collect();
+    let mut confusion = Confusion::new(faces.labels());
+    for index in (0..faces.len()).filter(|&index| !known.contains(&hash(faces, index))) {
+        confusion.add(truth[index], scores[index].top().0)?;
+    }
+    let (samples, accuracy, uar) = (confusion.samples(), confusion.accuracy(), confusion.uar());
+    let left_out = faces.len() as u64 - samples;
+    let note = json!({"samples": samples, "left_out": left_out, "accuracy": accuracy, "uar": uar});
+    let remark = format!(
+        "without the {left_out} pictures that also stand in the training part: accuracy {:.2} %, mean recall {:.2} %",
+        100.0 * accuracy,
+        100.0 * uar
+    );
+    Ok((note, remark))
+}
