@@ -39,7 +39,7 @@ struct Options {
     #[arg(long)]
     name: Option<String>,
     /// The network, trained by the recipe published with it: compact (our own), attention_cnn, mini_genie_cnn,
-    /// realtime_cnn or five_conv_cnn.
+    /// realtime_cnn, five_conv_cnn, mlp, rnn or lstm.
     #[arg(long, default_value = "compact")]
     arch: Arch,
     /// A recipe as TOML (arch, augment, train) instead; the options below override it.

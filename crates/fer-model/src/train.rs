@@ -76,6 +76,8 @@ impl Recipe {
     ///   without a better one; small rotations, shifts and zooms (their sizes are ours).
     /// - [`Arch::FiveConvCnn`]: Adam at 1e-3, batch 64 (ours), at most 200 epochs, class weights, the rate lowered on
     ///   plateaus, stopped after 20 without a better one. Its L2 penalty on dense layers is a weight decay of 1e-4 here.
+    /// - [`Arch::Mlp`], [`Arch::Rnn`], [`Arch::Lstm`]: nothing is stated; Adam at 1e-3, batch 128, at most 100 epochs, the rate
+    ///   lowered on plateaus, stopped after 15 without a better one.
     ///
     /// `classes` are the sizes of the training set's classes, for class weights.
     pub fn published(arch: Arch, classes: &[usize]) -> Self {
@@ -101,6 +103,9 @@ impl Recipe {
                     ..keras
                 },
             ),
+            Arch::Mlp | Arch::Rnn | Arch::Lstm => {
+                (AugmentConfig::none(), TrainConfig { epochs: 100, batch_size: 128, patience: 15, ..keras })
+            }
             Arch::MiniGenieCnn => (
                 AugmentConfig::none(),
                 TrainConfig {
@@ -156,8 +161,8 @@ pub struct Run {
 /// Pixels are standardised by the mean and deviation of `train`.
 ///
 /// # Errors
-/// [`Error::InvalidInput`](crate::Error::InvalidInput) for a set without pictures, [`Error::Picture`](crate::Error::Picture)
-/// for bad augmentation settings, [`Error::Model`](crate::Error::Model) for what the trainer reports.
+/// [`Error::InvalidInput`] for a set without pictures, [`Error::Picture`]
+/// for bad augmentation settings, [`Error::Model`] for what the trainer reports.
 pub fn train(
     recipe: &Recipe,
     run: &Run,
@@ -193,7 +198,7 @@ pub fn train(
 /// training's facts, and the temperature (Guo et al. 2017) that makes the answers on `valid` as likely as can be.
 ///
 /// # Errors
-/// [`Error::InvalidInput`](crate::Error::InvalidInput) for a training without a best epoch, and what reading the best
+/// [`Error::InvalidInput`] for a training without a best epoch, and what reading the best
 /// weights and writing the file can give.
 pub fn export(
     recipe: &Recipe,

@@ -293,6 +293,66 @@ impl Linear {
     }
 }
 
+/// What a [`Recurrent`] layer remembers with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cell {
+    /// One hyperbolic tangent (Elman 1990).
+    Tanh,
+    /// Long short-term memory (Hochreiter & Schmidhuber 1997).
+    Lstm,
+}
+
+/// A stack of recurrent layers that read a sequence forwards, as `torch.nn.RNN` and `torch.nn.LSTM` with
+/// `batch_first=True`, with their names (`weight_ih_l0`, …) and their initialisation.
+#[derive(Debug)]
+pub struct Recurrent {
+    cell: Cell,
+    layers: i64,
+    units: i64,
+    parameters: Vec<Tensor>,
+}
+
+impl Recurrent {
+    /// # Errors
+    /// LibTorch's.
+    pub fn new(path: &Path, cell: Cell, inputs: i64, units: i64, layers: i64) -> Result<Self> {
+        let gates = match cell {
+            Cell::Tanh => units,
+            Cell::Lstm => 4 * units,
+        };
+        let bound = 1.0 / (units as f64).sqrt();
+        let init = Init::Uniform { lo: -bound, up: bound };
+        let mut parameters = Vec::new();
+        for layer in 0..layers {
+            let width = if layer == 0 { inputs } else { units };
+            parameters.push(path.f_var(&format!("weight_ih_l{layer}"), &[gates, width], init)?);
+            parameters.push(path.f_var(&format!("weight_hh_l{layer}"), &[gates, units], init)?);
+            parameters.push(path.f_var(&format!("bias_ih_l{layer}"), &[gates], init)?);
+            parameters.push(path.f_var(&format!("bias_hh_l{layer}"), &[gates], init)?);
+        }
+        Ok(Self { cell, layers, units, parameters })
+    }
+
+    /// The last layer's outputs. `dropout` is the share left out between the layers in training.
+    ///
+    /// # Shapes
+    /// `[batch, time, inputs]` → `[batch, time, units]`
+    ///
+    /// # Errors
+    /// LibTorch's, for an input of another shape.
+    pub fn forward(&self, input: &Tensor, dropout: f64, train: bool) -> Result<Tensor> {
+        let batch = input.size().first().copied().unwrap_or(0);
+        let start = Tensor::f_zeros([self.layers, batch, self.units], (input.f_kind()?, input.device()))?;
+        Ok(match self.cell {
+            Cell::Tanh => input.f_rnn_tanh(&start, &self.parameters, true, self.layers, dropout, train, false, true)?.0,
+            Cell::Lstm => {
+                let parameters: Vec<&Tensor> = self.parameters.iter().collect();
+                input.f_lstm(&[&start, &start], &parameters, true, self.layers, dropout, train, false, true)?.0
+            }
+        })
+    }
+}
+
 /// Squeeze and excitation (Hu et al. 2018): scales each channel by a factor 0..1 computed from all channels' means.
 #[derive(Debug)]
 pub struct SqueezeExcite {

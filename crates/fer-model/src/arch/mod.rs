@@ -4,18 +4,22 @@ mod attention;
 mod compact;
 mod five_conv;
 mod mini_genie;
+mod mlp;
 mod realtime;
+mod sequence;
 
 pub use attention::{AttentionCnn, AttentionConfig};
 pub use compact::{Compact, CompactConfig};
 pub use five_conv::FiveConvCnn;
 pub use mini_genie::MiniGenieCnn;
+pub use mlp::Mlp;
 pub use realtime::RealtimeCnn;
+pub use sequence::RowSequence;
 
 use std::fmt;
 use std::str::FromStr;
 
-use model_kit::layers::{Network, Result};
+use model_kit::layers::{Cell, Network, Result};
 use serde::{Deserialize, Serialize};
 use tch::nn::Path;
 
@@ -29,7 +33,8 @@ const KERAS_EPS: f64 = 1e-3;
 
 /// Which network, with its settings: what a weights file needs to say so that the network can be built again.
 ///
-/// Read from and written as the names `compact`, `attention_cnn`, `mini_genie_cnn`, `realtime_cnn` and `five_conv_cnn`.
+/// Read from and written as the names `compact`, `attention_cnn`, `mini_genie_cnn`, `realtime_cnn`,
+/// `five_conv_cnn`, `mlp`, `rnn` and `lstm`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "name", rename_all = "snake_case")]
 #[non_exhaustive]
@@ -44,6 +49,12 @@ pub enum Arch {
     RealtimeCnn,
     /// See [`FiveConvCnn`].
     FiveConvCnn,
+    /// See [`Mlp`].
+    Mlp,
+    /// See [`RowSequence`], with plain cells.
+    Rnn,
+    /// See [`RowSequence`], with LSTM cells.
+    Lstm,
 }
 
 impl Default for Arch {
@@ -54,9 +65,17 @@ impl Default for Arch {
 
 impl Arch {
     /// Every network with its default settings.
-    pub fn all() -> [Self; 5] {
-        let attention = Self::AttentionCnn(AttentionConfig::default());
-        [Self::default(), attention, Self::MiniGenieCnn, Self::RealtimeCnn, Self::FiveConvCnn]
+    pub fn all() -> [Self; 8] {
+        [
+            Self::default(),
+            Self::AttentionCnn(AttentionConfig::default()),
+            Self::MiniGenieCnn,
+            Self::RealtimeCnn,
+            Self::FiveConvCnn,
+            Self::Mlp,
+            Self::Rnn,
+            Self::Lstm,
+        ]
     }
 
     /// Builds the network for 48×48 grey pictures.
@@ -71,6 +90,9 @@ impl Arch {
             Self::MiniGenieCnn => Box::new(MiniGenieCnn::new(path, classes)?),
             Self::RealtimeCnn => Box::new(RealtimeCnn::new(path, classes)?),
             Self::FiveConvCnn => Box::new(FiveConvCnn::new(path, classes)?),
+            Self::Mlp => Box::new(Mlp::new(path, classes)?),
+            Self::Rnn => Box::new(RowSequence::new(path, Cell::Tanh, classes)?),
+            Self::Lstm => Box::new(RowSequence::new(path, Cell::Lstm, classes)?),
         })
     }
 }
@@ -83,6 +105,9 @@ impl fmt::Display for Arch {
             Self::MiniGenieCnn => "mini_genie_cnn",
             Self::RealtimeCnn => "realtime_cnn",
             Self::FiveConvCnn => "five_conv_cnn",
+            Self::Mlp => "mlp",
+            Self::Rnn => "rnn",
+            Self::Lstm => "lstm",
         })
     }
 }
