@@ -1,0 +1,58 @@
+//! The one-dimensional network with batch norm and three dense layers.
+
+use model_kit::layers::{BatchNorm, Conv1d, Linear, Network, Result};
+use tch::Tensor;
+use tch::nn::Path;
+
+use super::{as_sequence, pool_5_by_2_same};
+
+/// Four convolutions (64, 128, 256, 512 filters of 5, each with batch norm, ReLU, a "same" max pool of 5 by 2 and
+/// dropout .2), then dense 512, 256, 128, each with batch norm, ReLU and dropout .5, then output. The L2 penalty of the
+/// dense layers is the optimiser's weight decay.
+#[derive(Debug)]
+pub struct FourConvCnn {
+    convolutions: Vec<(Conv1d, BatchNorm)>,
+    dense: Vec<(Linear, BatchNorm)>,
+    output: Linear,
+}
+
+impl FourConvCnn {
+    /// Fresh weights in the store of `path`.
+    ///
+    /// # Errors
+    /// LibTorch's.
+    pub fn new(path: &Path, classes: i64) -> Result<Self> {
+        let (mut inputs, mut convolutions, mut dense) = (1, Vec::new(), Vec::new());
+        for (index, filters) in [64, 128, 256, 512].into_iter().enumerate() {
+            let path = path.sub(format!("conv{index}"));
+            let convolution = Conv1d::new(&path, inputs, filters, 5, 1, true)?;
+            convolutions.push((convolution, BatchNorm::new(&path.sub("norm"), filters)?));
+            inputs = filters;
+        }
+        // 162 → 81 → 41 → 21 → 11
+        inputs *= 11;
+        for (index, units) in [512, 256, 128].into_iter().enumerate() {
+            let path = path.sub(format!("dense{index}"));
+            dense.push((Linear::new(&path, inputs, units)?, BatchNorm::new(&path.sub("norm"), units)?));
+            inputs = units;
+        }
+        Ok(Self { convolutions, dense, output: Linear::new(&path.sub("output"), inputs, classes)? })
+    }
+}
+
+impl Network for FourConvCnn {
+    /// # Shapes
+    /// `[batch, 162]` → `[batch, classes]`
+    fn forward(&self, input: &Tensor, train: bool) -> Result<Tensor> {
+        let mut hidden = as_sequence(input)?;
+        for (convolution, norm) in &self.convolutions {
+            let active = norm.forward(&convolution.forward(&hidden)?, train)?.f_relu()?;
+            hidden = pool_5_by_2_same(&active)?.f_dropout(0.2, train)?;
+        }
+        hidden = hidden.f_flatten(1, -1)?;
+        for (dense, norm) in &self.dense {
+            hidden = norm.forward(&dense.forward(&hidden)?, train)?.f_relu()?.f_dropout(0.5, train)?;
+        }
+        self.output.forward(&hidden)
+    }
+}

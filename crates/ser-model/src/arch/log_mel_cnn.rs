@@ -1,0 +1,162 @@
+//! The default network: a compact convolutional network on log-mel images of any length.
+
+use model_kit::layers::{BatchNorm, ConvBn, Linear, Network, Result};
+use tch::nn::Path;
+use tch::{Kind, Tensor};
+
+/// Widths of a [`LogMelCnn`].
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct LogMelCnnConfig {
+    /// Mel bands of the image, a multiple of 16. Default 64.
+    pub n_mels: i64,
+    /// Classes of the output. Default 8.
+    pub classes: i64,
+    /// Filters of the stem and of the four stages. Default 16, 32, 64, 128, 160.
+    pub filters: [i64; 5],
+    /// Units between pooling and output. Default 128.
+    pub embedding: i64,
+    /// Dropout before and after the embedding. Default 0.3.
+    pub dropout: f64,
+}
+
+impl Default for LogMelCnnConfig {
+    fn default() -> Self {
+        Self { n_mels: 64, classes: 8, filters: [16, 32, 64, 128, 160], embedding: 128, dropout: 0.3 }
+    }
+}
+
+/// Hidden units of the attention.
+const ATTENTION: i64 = 64;
+
+/// By how much each stage's pool divides `(bands, frames)`.
+const POOLS: [(i64, i64); 4] = [(2, 2), (2, 2), (2, 1), (2, 1)];
+
+/// Dropout of whole feature maps after the later stages.
+const MAP_DROPOUT: f64 = 0.05;
+
+/// A stem (5×5) and four stages (max pool, 3×3 convolution), each with batch norm and ReLU, then **attentive
+/// statistics pooling** (Okabe et al. 2018): attention decides how much each moment counts, and the weighted mean and
+/// deviation of every feature over time go through one dense layer to the classes.
+///
+/// The last row of the input is a mask that says which frames are sound and which are padding; the mask follows the image
+/// through every stage, so a padded clip gets exactly the answer of the same clip without padding.
+#[derive(Debug)]
+pub struct LogMelCnn {
+    n_mels: i64,
+    stem: ConvBn,
+    stages: Vec<ConvBn>,
+    attention: (Linear, Linear),
+    norm: BatchNorm,
+    embedding: Linear,
+    output: Linear,
+    dropout: f64,
+}
+
+impl LogMelCnn {
+    /// Fresh weights in the store of `path`.
+    ///
+    /// # Errors
+    /// LibTorch's.
+    pub fn new(path: &Path, config: &LogMelCnnConfig) -> Result<Self> {
+        let filters = config.filters;
+        let stages = (0..4)
+            .map(|stage| ConvBn::new(&path.sub(format!("stage{stage}")), filters[stage], filters[stage + 1], 3, 1))
+            .collect::<Result<_>>()?;
+        let features = filters[4] * (config.n_mels / 16);
+        let attention = path.sub("attention");
+        Ok(Self {
+            n_mels: config.n_mels,
+            stem: ConvBn::new(&path.sub("stem"), 1, filters[0], 5, 1)?,
+            stages,
+            attention: (
+                Linear::new(&attention.sub("hidden"), features, ATTENTION)?,
+                Linear::new(&attention.sub("score"), ATTENTION, 1)?,
+            ),
+            norm: BatchNorm::new(&path.sub("norm"), 2 * features)?,
+            embedding: Linear::new(&path.sub("embedding"), 2 * features, config.embedding)?,
+            output: Linear::new(&path.sub("output"), config.embedding, config.classes)?,
+            dropout: config.dropout,
+        })
+    }
+
+    /// # Shapes
+    /// `features` `[batch, frames, features]`, `mask` `[batch, frames, 1]` of 0 and 1 → `[batch, 2 · features]`
+    fn pool(&self, features: &Tensor, mask: &Tensor) -> Result<Tensor> {
+        let scores = self.attention.1.forward(&self.attention.0.forward(features)?.f_tanh()?)?;
+        // Padding gets a score so low that its share is 0 exactly.
+        let scores = scores.f_add(&mask.f_sub_scalar(1.0)?.f_mul_scalar(1e9)?)?;
+        let shares = scores.f_softmax(1, Kind::Float)?;
+        let over_time = |values: &Tensor| values.f_sum_dim_intlist([1i64].as_slice(), false, Kind::Float);
+        let mean = over_time(&features.f_mul(&shares)?)?;
+        let square = over_time(&features.f_square()?.f_mul(&shares)?)?;
+        // Below this the deviation is rounding, and its gradient would have no bound.
+        let deviation = square.f_sub(&mean.f_square()?)?.f_clamp_min(1e-5)?.f_sqrt()?;
+        Tensor::f_cat(&[mean, deviation], 1)
+    }
+}
+
+impl Network for LogMelCnn {
+    /// # Shapes
+    /// `[batch, n_mels + 1, frames]`, the last row the mask (above 0 where there is sound) → `[batch, classes]`
+    fn forward(&self, input: &Tensor, train: bool) -> Result<Tensor> {
+        let image = input.f_narrow(1, 0, self.n_mels)?.f_unsqueeze(1)?;
+        let mut mask = input.f_narrow(1, self.n_mels, 1)?.f_unsqueeze(1)?.f_gt(0.0)?.f_to_kind(Kind::Float)?;
+        let mut hidden = self.stem.forward(&image.f_mul(&mask)?, train)?.f_relu()?.f_mul(&mask)?;
+        for (index, (stage, (bands, frames))) in self.stages.iter().zip(POOLS).enumerate() {
+            // ReLU leaves nothing below the zeros of the padding, so they never win.
+            hidden = hidden.f_max_pool2d([bands, frames], [bands, frames], [0, 0], [1, 1], true)?;
+            mask = mask.f_slice(3, 0, None, frames)?;
+            hidden = stage.forward(&hidden, train)?.f_relu()?.f_mul(&mask)?;
+            if index > 0 {
+                hidden = hidden.f_feature_dropout(MAP_DROPOUT, train)?;
+            }
+        }
+        // [batch, filters, bands, frames] → [batch, frames, filters · bands]
+        let features = hidden.f_permute([0, 3, 1, 2])?.f_flatten(2, 3)?;
+        let pooled = self.pool(&features, &mask.f_squeeze_dim(1)?.f_transpose(1, 2)?)?;
+        let pooled = self.norm.forward(&pooled, train)?.f_dropout(self.dropout, train)?;
+        let embedding = self.embedding.forward(&pooled)?.f_relu()?.f_dropout(self.dropout, train)?;
+        self.output.forward(&embedding)
+    }
+
+    fn fold(&mut self) -> Result<()> {
+        self.stem.fold()?;
+        self.stages.iter_mut().try_for_each(ConvBn::fold)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tch::nn::VarStore;
+    use tch::{Device, no_grad};
+
+    use super::*;
+
+    #[test]
+    fn padding_does_not_change_the_answer() {
+        tch::manual_seed(5);
+        let store = VarStore::new(Device::Cpu);
+        let mut network = LogMelCnn::new(&store.root(), &LogMelCnnConfig::default()).unwrap();
+        // Some passes in training mode give the batch norms statistics that matter.
+        let noise = Tensor::randn([8, 65, 60], (Kind::Float, Device::Cpu)).abs();
+        for _ in 0..3 {
+            let _ = no_grad(|| network.forward(&noise, true).unwrap());
+        }
+        for frames in [26, 27, 28, 29] {
+            let clip = Tensor::randn([1, 65, frames], (Kind::Float, Device::Cpu));
+            let _ = clip.narrow(1, 64, 1).fill_(1.0);
+            let alone = no_grad(|| network.forward(&clip, false).unwrap());
+            // Padding filled with anything, and a mask that says so.
+            let padding = Tensor::randn([1, 65, 23], (Kind::Float, Device::Cpu));
+            let _ = padding.narrow(1, 64, 1).fill_(0.0);
+            let padded = no_grad(|| network.forward(&Tensor::cat(&[&clip, &padding], 2), false).unwrap());
+            let worst = (&alone - padded).abs().max().double_value(&[]);
+            assert!(worst < 1e-5, "{frames} frames: {worst}");
+        }
+        let clip = Tensor::ones([1, 65, 40], (Kind::Float, Device::Cpu));
+        let before = no_grad(|| network.forward(&clip, false).unwrap());
+        network.fold().unwrap();
+        let after = no_grad(|| network.forward(&clip, false).unwrap());
+        assert!((before - after).abs().max().double_value(&[]) < 1e-4);
+    }
+}

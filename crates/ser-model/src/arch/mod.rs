@@ -1,0 +1,183 @@
+//! The networks, one file each, and [`Architecture`], which names them in files and on command lines.
+
+use std::fmt;
+use std::str::FromStr;
+
+use model_kit::layers::{Network, Result as TorchResult};
+use serde::{Deserialize, Serialize};
+use tch::nn::Path;
+use tch::{Kind, Tensor};
+
+use crate::Error;
+
+mod cnn_lstm;
+mod deep_cnn_1d;
+mod four_conv_cnn;
+mod log_mel_cnn;
+mod mlp;
+
+pub use cnn_lstm::CnnLstm;
+pub use deep_cnn_1d::DeepCnn1d;
+pub use four_conv_cnn::FourConvCnn;
+pub use log_mel_cnn::{LogMelCnn, LogMelCnnConfig};
+pub use mlp::Mlp;
+
+/// The length of the classic input vector, see [`audio_features::summary`].
+pub const VECTOR: i64 = 162;
+
+/// A network of this crate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+pub enum Architecture {
+    /// [`LogMelCnn`], the default: any length of sound, speaker-independent training in mind.
+    #[default]
+    LogMelCnn,
+    /// [`DeepCnn1d`] on the 162-vector.
+    DeepCnn1d,
+    /// [`FourConvCnn`] on the 162-vector.
+    FourConvCnn,
+    /// [`CnnLstm`] on the 162-vector.
+    CnnLstm,
+    /// [`Mlp`] on the 162-vector.
+    Mlp,
+}
+
+impl Architecture {
+    /// Every network.
+    pub const ALL: [Architecture; 5] = [
+        Architecture::LogMelCnn,
+        Architecture::DeepCnn1d,
+        Architecture::FourConvCnn,
+        Architecture::CnnLstm,
+        Architecture::Mlp,
+    ];
+
+    /// The name of the network's type.
+    pub fn name(self) -> &'static str {
+        match self {
+            Architecture::LogMelCnn => "LogMelCnn",
+            Architecture::DeepCnn1d => "DeepCnn1d",
+            Architecture::FourConvCnn => "FourConvCnn",
+            Architecture::CnnLstm => "CnnLstm",
+            Architecture::Mlp => "Mlp",
+        }
+    }
+
+    /// Whether the network looks at a log-mel image; the others read the 162-vector.
+    pub fn reads_log_mel(self) -> bool {
+        self == Architecture::LogMelCnn
+    }
+
+    /// Builds the network with fresh weights in the store of `path`. `n_mels` matters to the log-mel network alone.
+    ///
+    /// # Errors
+    /// LibTorch's.
+    pub fn build(self, path: &Path, n_mels: i64, classes: i64) -> TorchResult<Box<dyn Network>> {
+        Ok(match self {
+            Architecture::LogMelCnn => {
+                Box::new(LogMelCnn::new(path, &LogMelCnnConfig { n_mels, classes, ..LogMelCnnConfig::default() })?)
+            }
+            Architecture::DeepCnn1d => Box::new(DeepCnn1d::new(path, classes)?),
+            Architecture::FourConvCnn => Box::new(FourConvCnn::new(path, classes)?),
+            Architecture::CnnLstm => Box::new(CnnLstm::new(path, classes)?),
+            Architecture::Mlp => Box::new(Mlp::new(path, classes)?),
+        })
+    }
+}
+
+impl fmt::Display for Architecture {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+impl FromStr for Architecture {
+    type Err = Error;
+
+    /// Reads [`name`](Self::name) in any case, hyphens and underscores ignored (`log-mel-cnn`).
+    fn from_str(name: &str) -> Result<Self, Error> {
+        let plain = name.trim().replace(['-', '_'], "");
+        Architecture::ALL.into_iter().find(|arch| arch.name().eq_ignore_ascii_case(&plain)).ok_or_else(|| {
+            let expected = Architecture::ALL.map(Architecture::name).join(", ");
+            Error::UnknownArchitecture { expected, got: name.to_owned() }
+        })
+    }
+}
+
+/// Keras's `MaxPooling1D(pool_size=5, strides=2, padding="same")` of values of at least 0: pads so that the length halves,
+/// rounded up, and puts the odd zero at the end (PyTorch's padding is the same on both sides).
+///
+/// # Shapes
+/// `[batch, channels, length]` → `[batch, channels, ⌈length/2⌉]`
+fn pool_5_by_2_same(input: &Tensor) -> TorchResult<Tensor> {
+    let length = *input.size().last().unwrap_or(&0);
+    let padding = ((length + 1) / 2 - 1) * 2 + 5 - length;
+    let padded = input.f_constant_pad_nd([padding / 2, padding - padding / 2])?;
+    padded.f_max_pool1d([5], [2], [0], [1], false)
+}
+
+/// The 162-vector as a sequence of one channel.
+///
+/// # Shapes
+/// `[batch, 162]` → `[batch, 1, 162]`, in f32; other lengths are an error
+fn as_sequence(input: &Tensor) -> TorchResult<Tensor> {
+    input.f_to_kind(Kind::Float)?.f_reshape([input.size()[0], 1, VECTOR])
+}
+
+#[cfg(test)]
+mod tests {
+    use tch::nn::VarStore;
+    use tch::{Device, no_grad};
+
+    use super::*;
+
+    fn parameters(arch: Architecture) -> i64 {
+        let store = VarStore::new(Device::Cpu);
+        arch.build(&store.root(), 64, 8).unwrap();
+        store.trainable_variables().iter().map(|tensor| tensor.numel() as i64).sum()
+    }
+
+    #[test]
+    fn parameter_counts_are_those_of_the_papers_widths() {
+        assert_eq!(parameters(Architecture::DeepCnn1d), 557_288);
+        assert_eq!(parameters(Architecture::Mlp), 162 * 300 + 300 + 300 * 8 + 8);
+        // Convolutions, their batch norms, dense layers, their batch norms, output.
+        let four_conv = 861_440 + 1_920 + 3_048_320 + 1_792 + 1_032;
+        assert_eq!(parameters(Architecture::FourConvCnn), four_conv);
+        // Convolutions, LSTM with PyTorch's two biases, dense, output.
+        assert_eq!(parameters(Architecture::CnnLstm), 384 + 41_088 + 132_096 + 8_256 + 520);
+        assert!(parameters(Architecture::LogMelCnn) <= 1_500_000);
+    }
+
+    #[test]
+    fn every_network_gives_one_row_a_sample() {
+        for arch in Architecture::ALL {
+            let store = VarStore::new(Device::Cpu);
+            let network = arch.build(&store.root(), 64, 8).unwrap();
+            let shape: &[i64] = if arch.reads_log_mel() { &[3, 65, 50] } else { &[3, VECTOR] };
+            let input = Tensor::ones(shape, (Kind::Float, Device::Cpu));
+            for train in [false, true] {
+                let logits = no_grad(|| network.forward(&input, train)).unwrap();
+                assert_eq!(logits.size(), [3, 8], "{arch}");
+            }
+            assert_eq!(arch.name().to_lowercase().parse::<Architecture>().unwrap(), arch);
+            let wrong = Tensor::ones([3, 7], (Kind::Float, Device::Cpu));
+            assert!(no_grad(|| network.forward(&wrong, false)).is_err(), "{arch}");
+        }
+        assert!(matches!("resnet".parse::<Architecture>(), Err(Error::UnknownArchitecture { .. })));
+    }
+
+    #[test]
+    fn the_pool_halves_rounding_up_and_pads_like_keras() {
+        let input = Tensor::arange(162, (Kind::Float, Device::Cpu)).view([1, 1, 162]);
+        let mut lengths = Vec::new();
+        let mut current = input.shallow_clone();
+        for _ in 0..4 {
+            current = pool_5_by_2_same(&current).unwrap();
+            lengths.push(current.size()[2]);
+        }
+        assert_eq!(lengths, [81, 41, 21, 11]);
+        // With one zero before and two after, the first window holds samples 0 to 3, the last 159 to 161.
+        let pooled: Vec<f32> = Vec::try_from(pool_5_by_2_same(&input).unwrap().flatten(0, -1)).unwrap();
+        assert_eq!((pooled[0], pooled[80]), (3.0, 161.0));
+    }
+}

@@ -1,0 +1,99 @@
+//! What a weights file says about its network.
+
+use emotion_core::LabelSet;
+use model_kit::weights::Weights;
+use serde::{Deserialize, Serialize};
+
+use crate::Error;
+use crate::arch::Architecture;
+use crate::input::LogMelConfig;
+use crate::vector::VectorConfig;
+
+/// The metadata key of [`ModelConfig`] in a weights file.
+const KEY: &str = "ser_model";
+
+/// Everything that turns named tensors into a speech model.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ModelConfig {
+    /// Name and version, for reports.
+    pub name: String,
+    /// The network.
+    pub architecture: Architecture,
+    /// What its outputs mean, in order.
+    pub labels: LabelSet,
+    /// What it listens to.
+    pub features: Features,
+    /// What logits are divided by before the softmax, above 0: more than 1 makes answers less sure.
+    pub temperature: f32,
+}
+
+/// What a network listens to.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Features {
+    /// A log-mel image.
+    LogMel(LogMelConfig),
+    /// The 162 classic numbers, standardised.
+    Vector(VectorConfig),
+}
+
+impl ModelConfig {
+    /// Key and value for a weights file.
+    pub fn to_metadata(&self) -> (String, String) {
+        let text =
+            serde_json::to_string(self).unwrap_or_else(|error| unreachable!("plain data turns into JSON: {error}"));
+        (KEY.to_owned(), text)
+    }
+
+    /// Reads the configuration out of a weights file.
+    ///
+    /// # Errors
+    /// [`Error::NoModel`] when the file has none, or one that cannot be used.
+    pub fn from_weights(weights: &Weights) -> Result<Self, Error> {
+        let wrong = |reason: String| Error::NoModel { path: weights.path().into(), reason };
+        let text = weights.metadata.get(KEY).ok_or_else(|| wrong(format!("no metadata `{KEY}`")))?;
+        let config: Self = serde_json::from_str(text).map_err(|error| wrong(format!("metadata `{KEY}`: {error}")))?;
+        if !(config.temperature.is_finite() && config.temperature > 0.0) {
+            return Err(wrong(format!("the temperature must be above 0, got {}", config.temperature)));
+        }
+        if config.architecture.reads_log_mel() != matches!(config.features, Features::LogMel(_)) {
+            return Err(wrong(format!("{} cannot read these features", config.architecture)));
+        }
+        Ok(config)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config() -> ModelConfig {
+        ModelConfig {
+            name: "test".into(),
+            architecture: Architecture::LogMelCnn,
+            labels: LabelSet::speech8(),
+            features: Features::LogMel(LogMelConfig::default()),
+            temperature: 1.3,
+        }
+    }
+
+    fn file(config: &ModelConfig) -> Weights {
+        let mut weights = Weights::default();
+        weights.metadata.extend([config.to_metadata()]);
+        weights
+    }
+
+    #[test]
+    fn round_trips_through_a_file() {
+        assert_eq!(ModelConfig::from_weights(&file(&config())).unwrap(), config());
+    }
+
+    #[test]
+    fn unusable_files_are_refused() {
+        let cold = ModelConfig { temperature: 0.0, ..config() };
+        let deaf = ModelConfig { architecture: Architecture::Mlp, ..config() };
+        for weights in [Weights::default(), file(&cold), file(&deaf)] {
+            assert!(matches!(ModelConfig::from_weights(&weights), Err(Error::NoModel { .. })));
+        }
+    }
+}

@@ -1,0 +1,435 @@
+//! Clips as the trainer wants them: decoded once, drawn evenly, changed at random each time.
+
+use std::sync::Arc;
+
+use emotion_core::{BoxError, LabelSet};
+use model_kit::data::{Dataset, mix_seed};
+use ndarray::{Array2, s};
+use rand::{Rng, RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+
+use crate::Error;
+use crate::arch::VECTOR;
+use crate::augment::{AugmentConfig, add_at};
+use crate::cache::Cache;
+use crate::corpus::{Clip, Corpus, Skipped};
+use crate::input::{self, LogMel};
+use crate::vector::{VectorConfig, vector};
+
+/// A clip with its sound.
+#[derive(Debug, Clone)]
+pub struct Sound {
+    /// What is known of it.
+    pub clip: Clip,
+    /// Mono samples at [`SAMPLE_RATE`](crate::SAMPLE_RATE), trimmed.
+    pub samples: Arc<[f32]>,
+}
+
+/// Decodes clips on all cores (as many threads as rayon has), in the order of the list. A file that cannot be decoded is
+/// set aside with the reason. `done` is called after each file, from any thread, and may drive a progress bar.
+pub fn decode(clips: &[Clip], trim_db: f32, cache: &Cache, done: &(dyn Fn() + Sync)) -> (Vec<Sound>, Vec<Skipped>) {
+    let config = format!("mono {} Hz, trimmed at {trim_db} dB", crate::SAMPLE_RATE);
+    let results: Vec<Result<Sound, Skipped>> = clips
+        .par_iter()
+        .map(|clip| {
+            let compute = || Ok(input::trim(&input::load(&clip.path)?, trim_db).to_vec());
+            let samples = cache.get(&clip.path, &config, compute);
+            done();
+            match samples {
+                Ok(samples) => Ok(Sound { clip: clip.clone(), samples }),
+                Err(error) => Err(Skipped { path: clip.path.clone(), reason: error.to_string() }),
+            }
+        })
+        .collect();
+    let (mut sounds, mut skipped) = (Vec::new(), Vec::new());
+    for result in results {
+        match result {
+            Ok(sound) => sounds.push(sound),
+            Err(file) => skipped.push(file),
+        }
+    }
+    (sounds, skipped)
+}
+
+/// How often a corpus is heard in training.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Share {
+    /// The corpus.
+    pub corpus: Corpus,
+    /// Its part of the training samples, relative to the other corpora's.
+    pub weight: f32,
+}
+
+/// Draws clips so that no corpus and no class dominates: first a corpus by its [`Share`], then a class the corpus has,
+/// then one of its clips, each class and clip as likely as the others.
+#[derive(Debug, Clone)]
+struct Draw {
+    /// Per corpus: the cumulated share, and the indices of the clips of each class that occurs.
+    corpora: Vec<(f32, Vec<Vec<usize>>)>,
+}
+
+impl Draw {
+    fn new(sounds: &[Sound], labels: &LabelSet, shares: &[Share]) -> Result<Self, Error> {
+        let mut corpora = Vec::new();
+        let mut total = 0.0;
+        for share in shares {
+            if !(share.weight.is_finite() && share.weight >= 0.0) {
+                let got = share.weight.to_string();
+                return Err(Error::InvalidConfig { name: "the share of a corpus", expected: "at least 0", got });
+            }
+            let classes: Vec<Vec<usize>> = labels
+                .iter()
+                .map(|label| {
+                    let wanted = |sound: &Sound| sound.clip.corpus == share.corpus && sound.clip.emotion == label;
+                    (0..sounds.len()).filter(|&index| wanted(&sounds[index])).collect()
+                })
+                .filter(|clips: &Vec<usize>| !clips.is_empty())
+                .collect();
+            if share.weight > 0.0 && !classes.is_empty() {
+                total += share.weight;
+                corpora.push((total, classes));
+            }
+        }
+        if corpora.is_empty() {
+            let got = format!("{} clips of no corpus with a share", sounds.len());
+            return Err(Error::InvalidConfig {
+                name: "the training set",
+                expected: "clips of the shared corpora",
+                got,
+            });
+        }
+        Ok(Self { corpora })
+    }
+
+    fn pick(&self, rng: &mut impl Rng) -> usize {
+        let total = self.corpora.last().map_or(0.0, |corpus| corpus.0);
+        let place = rng.random::<f32>() * total;
+        let corpus = self.corpora.iter().position(|corpus| place < corpus.0).unwrap_or(self.corpora.len() - 1);
+        let classes = &self.corpora[corpus].1;
+        let clips = &classes[rng.random_range(0..classes.len())];
+        clips[rng.random_range(0..clips.len())]
+    }
+}
+
+/// Writes the probability 1 for the clip's emotion.
+fn set_target(labels: &LabelSet, clip: &Clip, target: &mut [f32]) -> Result<(), BoxError> {
+    let class = labels.index_of(clip.emotion).ok_or_else(|| format!("{} is not among {labels}", clip.emotion))?;
+    target[class] = 1.0;
+    Ok(())
+}
+
+/// Writes an image and the mask of its frames into `[n_mels + 1, frames]`. `image` must not be longer.
+pub(crate) fn set_image(image: &Array2<f32>, frames: usize, input: &mut [f32]) {
+    let rows = image.rows().into_iter().zip(input.chunks_exact_mut(frames));
+    for (row, out) in rows {
+        out.iter_mut().zip(row).for_each(|(out, &value)| *out = value);
+    }
+    let mask = image.nrows() * frames;
+    input[mask..mask + image.ncols()].fill(1.0);
+}
+
+/// Training clips as log-mel images, for [`LogMelCnn`](crate::arch::LogMelCnn).
+#[derive(Debug)]
+pub struct ImageTraining<'a> {
+    sounds: &'a [Sound],
+    labels: LabelSet,
+    log_mel: LogMel,
+    augment: AugmentConfig,
+    draw: Draw,
+    shape: [i64; 2],
+    frames: usize,
+    samples: usize,
+}
+
+impl<'a> ImageTraining<'a> {
+    /// `frames` is the length of the piece of a clip that is heard at a time, `samples` the number drawn in an epoch.
+    ///
+    /// # Errors
+    /// [`Error::InvalidConfig`] for a share below 0, and when no clip belongs to a corpus with a share.
+    pub fn new(
+        sounds: &'a [Sound],
+        labels: &LabelSet,
+        log_mel: LogMel,
+        augment: AugmentConfig,
+        shares: &[Share],
+        frames: usize,
+        samples: usize,
+    ) -> Result<Self, Error> {
+        let draw = Draw::new(sounds, labels, shares)?;
+        let shape = [log_mel.config().n_mels as i64 + 1, frames as i64];
+        Ok(Self { sounds, labels: labels.clone(), log_mel, augment, draw, shape, frames, samples })
+    }
+
+    /// Four voices of other speakers at equal level.
+    fn babble(&self, speaker: &str, noise: &mut [f32], rng: &mut impl Rng) {
+        for _ in 0..4 {
+            let Sound { clip, samples } = &self.sounds[rng.random_range(0..self.sounds.len())];
+            if samples.is_empty() || clip.speaker_key() == speaker {
+                continue;
+            }
+            let start = rng.random_range(0..samples.len());
+            let voice: Vec<f32> = samples.iter().cycle().skip(start).take(noise.len()).copied().collect();
+            if noise.iter().all(|&x| x == 0.0) {
+                noise.copy_from_slice(&voice);
+            } else {
+                add_at(noise, &voice, 0.0);
+            }
+        }
+    }
+}
+
+impl Dataset for ImageTraining<'_> {
+    fn len(&self) -> usize {
+        self.samples
+    }
+
+    fn input_shape(&self) -> &[i64] {
+        &self.shape
+    }
+
+    fn classes(&self) -> usize {
+        self.labels.len()
+    }
+
+    /// The index says nothing here: the clip, too, is drawn from the seed.
+    fn sample(&self, _index: usize, seed: u64, input: &mut [f32], target: &mut [f32]) -> Result<(), BoxError> {
+        let rng = &mut ChaCha8Rng::seed_from_u64(seed);
+        let Sound { clip, samples } = &self.sounds[self.draw.pick(rng)];
+        set_target(&self.labels, clip, target)?;
+
+        // A piece somewhat longer than what is heard, so that faster speech still fills it.
+        let room = self.frames * self.log_mel.config().hop_length;
+        let want = (room as f32 * 2f32.powf(self.augment.speed + self.augment.stretch)) as usize + 1;
+        let start = if samples.len() > want { rng.random_range(0..=samples.len() - want) } else { 0 };
+        let piece = &samples[start..(start + want).min(samples.len())];
+        let mut noise_rng = ChaCha8Rng::seed_from_u64(rng.random());
+        let babble = |noise: &mut [f32]| self.babble(&clip.speaker_key(), noise, &mut noise_rng);
+        let mut sound = self.augment.sound(piece, rng, babble);
+        sound.truncate(room + self.log_mel.config().hop_length * self.frames / 4);
+
+        let image = self.augment.tempo(self.log_mel.decibels(&sound)?, rng);
+        let spare = image.ncols().saturating_sub(self.frames);
+        let start = if spare > 0 { rng.random_range(0..=spare) } else { 0 };
+        let mut image = image.slice(s![.., start..image.ncols().min(start + self.frames)]).to_owned();
+        self.log_mel.normalize(&mut image);
+        self.augment.mask(&mut image, rng);
+        set_image(&image, self.frames, input);
+        Ok(())
+    }
+}
+
+/// The middle of each clip as a log-mel image, unchanged: what a training is watched on. (Whole clips of any length are
+/// evaluated by [`SerModel`](crate::SerModel).)
+#[derive(Debug)]
+pub struct ImageEvaluation {
+    images: Vec<Array2<f32>>,
+    targets: Vec<Vec<f32>>,
+    shape: [i64; 2],
+    classes: usize,
+}
+
+impl ImageEvaluation {
+    /// Computes the images.
+    ///
+    /// # Errors
+    /// [`Error::EmptySound`] for a clip without samples.
+    pub fn new(sounds: &[Sound], labels: &LabelSet, log_mel: &LogMel, frames: usize) -> Result<Self, Error> {
+        let mut images = Vec::with_capacity(sounds.len());
+        let mut targets = Vec::with_capacity(sounds.len());
+        for sound in sounds.iter().filter(|sound| labels.contains(sound.clip.emotion)) {
+            let mut image = log_mel.decibels(&sound.samples)?;
+            log_mel.normalize(&mut image);
+            let start = image.ncols().saturating_sub(frames) / 2;
+            images.push(image.slice(s![.., start..image.ncols().min(start + frames)]).to_owned());
+            targets.push(labels.iter().map(|label| f32::from(u8::from(label == sound.clip.emotion))).collect());
+        }
+        let shape = [log_mel.config().n_mels as i64 + 1, frames as i64];
+        Ok(Self { images, targets, shape, classes: labels.len() })
+    }
+}
+
+impl Dataset for ImageEvaluation {
+    fn len(&self) -> usize {
+        self.images.len()
+    }
+
+    fn input_shape(&self) -> &[i64] {
+        &self.shape
+    }
+
+    fn classes(&self) -> usize {
+        self.classes
+    }
+
+    fn sample(&self, index: usize, _seed: u64, input: &mut [f32], target: &mut [f32]) -> Result<(), BoxError> {
+        set_image(&self.images[index], self.shape[1] as usize, input);
+        target.copy_from_slice(&self.targets[index]);
+        Ok(())
+    }
+}
+
+/// Clips as standardised 162-vectors, for the classic networks.
+#[derive(Debug)]
+pub struct Vectors {
+    vectors: Vec<Vec<f32>>,
+    targets: Vec<Vec<f32>>,
+    classes: usize,
+}
+
+impl Vectors {
+    /// The raw vectors of clips and of `copies` changed versions of each, on all cores. Changed copies belong in a
+    /// training set alone, made after the split.
+    ///
+    /// # Errors
+    /// [`Error::Features`] for a clip without samples.
+    pub fn extract(
+        sounds: &[Sound],
+        labels: &LabelSet,
+        augment: &AugmentConfig,
+        copies: usize,
+        seed: u64,
+    ) -> Result<Self, Error> {
+        let known: Vec<&Sound> = sounds.iter().filter(|sound| labels.contains(sound.clip.emotion)).collect();
+        let one = |index: usize| -> Result<Vec<f32>, Error> {
+            let sound = known[index / (copies + 1)];
+            if index.is_multiple_of(copies + 1) {
+                return vector(&sound.samples);
+            }
+            let rng = &mut ChaCha8Rng::seed_from_u64(mix_seed(seed, &[index as u64]));
+            // The classic procedure knows noise, speed and level, but no other voices.
+            let hiss = rng.random();
+            let white = |noise: &mut [f32]| {
+                let mut rng = ChaCha8Rng::seed_from_u64(hiss);
+                noise.iter_mut().for_each(|x| *x = rng.random::<f32>() - 0.5);
+            };
+            vector(&augment.sound(&sound.samples, rng, white))
+        };
+        let vectors = (0..known.len() * (copies + 1)).into_par_iter().map(one).collect::<Result<_, _>>()?;
+        let target = |sound: &&Sound| -> Vec<f32> {
+            labels.iter().map(|label| f32::from(u8::from(label == sound.clip.emotion))).collect()
+        };
+        let targets = known.iter().flat_map(|sound| vec![target(sound); copies + 1]).collect();
+        Ok(Self { vectors, targets, classes: labels.len() })
+    }
+
+    /// Mean and deviation of each number.
+    pub fn statistics(&self) -> VectorConfig {
+        VectorConfig::of(&self.vectors)
+    }
+
+    /// Standardises every vector, by the statistics of the training set.
+    pub fn standardize(&mut self, config: &VectorConfig) {
+        self.vectors.iter_mut().for_each(|vector| *vector = config.standardize(vector));
+    }
+}
+
+impl Dataset for Vectors {
+    fn len(&self) -> usize {
+        self.vectors.len()
+    }
+
+    fn input_shape(&self) -> &[i64] {
+        &[VECTOR]
+    }
+
+    fn classes(&self) -> usize {
+        self.classes
+    }
+
+    fn sample(&self, index: usize, _seed: u64, input: &mut [f32], target: &mut [f32]) -> Result<(), BoxError> {
+        input.copy_from_slice(&self.vectors[index]);
+        target.copy_from_slice(&self.targets[index]);
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use crate::input::LogMelConfig;
+
+    use super::*;
+
+    fn sound(name: &str, corpus: Corpus, frequency: f32, seconds: f32) -> Sound {
+        let clip = corpus.clip(Path::new(""), Path::new(name)).unwrap();
+        let samples = (0..(seconds * 16_000.0) as usize).map(|i| (i as f32 * frequency).sin() * 0.3).collect();
+        Sound { clip, samples }
+    }
+
+    fn sounds() -> Vec<Sound> {
+        vec![
+            sound("03-01-05-01-01-01-01.wav", Corpus::Ravdess, 0.05, 2.5),
+            sound("03-01-03-01-01-01-02.wav", Corpus::Ravdess, 0.07, 0.6),
+            sound("OAF_dog_sad.wav", Corpus::Tess, 0.1, 1.0),
+            sound("OAF_cat_sad.wav", Corpus::Tess, 0.1, 1.0),
+            sound("OAF_bar_sad.wav", Corpus::Tess, 0.1, 1.0),
+        ]
+    }
+
+    fn shares(ravdess: f32, tess: f32) -> [Share; 2] {
+        [Share { corpus: Corpus::Ravdess, weight: ravdess }, Share { corpus: Corpus::Tess, weight: tess }]
+    }
+
+    #[test]
+    fn corpora_are_drawn_by_their_shares_and_classes_evenly() {
+        let sounds = sounds();
+        let draw = Draw::new(&sounds, &LabelSet::speech8(), &shares(3.0, 1.0)).unwrap();
+        let mut rng = ChaCha8Rng::seed_from_u64(2);
+        let mut counts = [0usize; 5];
+        (0..8000).for_each(|_| counts[draw.pick(&mut rng)] += 1);
+        assert!((2800..3200).contains(&counts[0]) && (2800..3200).contains(&counts[1]), "{counts:?}");
+        assert!(counts[2..].iter().all(|count| (550..780).contains(count)), "{counts:?}");
+        assert!(Draw::new(&sounds, &LabelSet::speech8(), &shares(-1.0, 1.0)).is_err());
+        assert!(Draw::new(&sounds, &LabelSet::speech8(), &shares(0.0, 0.0)).is_err());
+    }
+
+    #[test]
+    fn samples_reproduce_and_masks_tell_the_length() {
+        let sounds = sounds();
+        let labels = LabelSet::speech8();
+        let log_mel = LogMel::new(LogMelConfig::default()).unwrap();
+        let config = AugmentConfig::default();
+        let set = ImageTraining::new(&sounds, &labels, log_mel.clone(), config, &shares(1.0, 1.0), 125, 64).unwrap();
+        let draw = |seed| {
+            let (mut input, mut target) = (vec![0.0; 65 * 125], vec![0.0; 8]);
+            set.sample(0, seed, &mut input, &mut target).unwrap();
+            (input, target)
+        };
+        assert_eq!(draw(5), draw(5));
+        assert_ne!(draw(5).0, draw(6).0);
+        for seed in 0..20 {
+            let (input, target) = draw(seed);
+            assert_eq!(target.iter().sum::<f32>(), 1.0);
+            assert!(input.iter().all(|value| value.is_finite()));
+            let mask = &input[64 * 125..];
+            let heard = mask.iter().filter(|&&value| value == 1.0).count();
+            assert!(heard > 30 && mask[..heard].iter().all(|&value| value == 1.0));
+        }
+
+        let held_out = ImageEvaluation::new(&sounds, &labels, &log_mel, 125).unwrap();
+        let (mut input, mut target) = (vec![0.0; 65 * 125], vec![0.0; 8]);
+        held_out.sample(1, 0, &mut input, &mut target).unwrap();
+        assert_eq!(input[64 * 125..].iter().sum::<f32>(), 38.0);
+        assert_eq!(target[3], 1.0);
+    }
+
+    #[test]
+    fn vectors_are_one_a_clip_and_copy_and_standardised() {
+        let sounds = sounds();
+        let labels = LabelSet::speech8();
+        let mut vectors = Vectors::extract(&sounds, &labels, &AugmentConfig::default(), 2, 1).unwrap();
+        assert_eq!(vectors.len(), 15);
+        let again = Vectors::extract(&sounds, &labels, &AugmentConfig::default(), 2, 1).unwrap();
+        assert_eq!(vectors.vectors, again.vectors);
+        let statistics = vectors.statistics();
+        vectors.standardize(&statistics);
+        let mean: f32 = vectors.vectors.iter().map(|vector| vector[20]).sum::<f32>() / 15.0;
+        assert!(mean.abs() < 1e-4, "{mean}");
+        let (mut input, mut target) = (vec![0.0; 162], vec![0.0; 8]);
+        vectors.sample(14, 0, &mut input, &mut target).unwrap();
+        assert_eq!(target[4], 1.0);
+    }
+}
