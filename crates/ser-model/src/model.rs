@@ -85,10 +85,19 @@ impl SerModel {
     /// # Errors
     /// [`Error::NotEmbedded`] without the feature `pretrained`.
     pub fn pretrained() -> Result<Self, Error> {
+        Self::pretrained_on(Device::Cpu)
+    }
+
+    /// The model that this crate ships, on a device.
+    ///
+    /// # Errors
+    /// As [`pretrained`](Self::pretrained), and [`Error::Model`] for a device that is not there.
+    #[cfg_attr(not(feature = "pretrained"), allow(unused_variables, reason = "there is nothing to put on the device"))]
+    pub fn pretrained_on(device: Device) -> Result<Self, Error> {
         #[cfg(feature = "pretrained")]
         {
             let bytes = include_bytes!("../weights/log_mel_cnn.safetensors");
-            Self::from_weights(&Weights::from_bytes(bytes, "log_mel_cnn.safetensors (embedded)")?, Device::Cpu)
+            Self::from_weights(&Weights::from_bytes(bytes, "log_mel_cnn.safetensors (embedded)")?, device)
         }
         #[cfg(not(feature = "pretrained"))]
         {
@@ -101,7 +110,15 @@ impl SerModel {
     /// # Errors
     /// [`Error::NoModel`] for other files, [`Error::Model`] when the file cannot be read or its tensors do not fit.
     pub fn load(path: impl AsRef<Path>) -> Result<Self, Error> {
-        Self::from_weights(&Weights::open(path.as_ref())?, Device::Cpu)
+        Self::load_on(path, Device::Cpu)
+    }
+
+    /// A model from a weights file of this crate, on a device.
+    ///
+    /// # Errors
+    /// As [`load`](Self::load), and [`Error::Model`] for a device that is not there.
+    pub fn load_on(path: impl AsRef<Path>, device: Device) -> Result<Self, Error> {
+        Self::from_weights(&Weights::open(path.as_ref())?, device)
     }
 
     /// A model from tensors and their configuration.
