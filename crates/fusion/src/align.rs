@@ -14,25 +14,25 @@ use crate::Error;
 /// use emotion_core::TimeSpan;
 /// use fusion::Aligner;
 ///
-/// let windows = [TimeSpan::new(0.0, 2.0)?, TimeSpan::new(1.0, 3.0)?, TimeSpan::new(6.0, 8.0)?];
-/// let aligner = Aligner::new(&windows)?;
+/// let windows = vec![TimeSpan::new(0.0, 2.0)?, TimeSpan::new(1.0, 3.0)?, TimeSpan::new(6.0, 8.0)?];
+/// let aligner = Aligner::new(windows)?;
 /// assert_eq!(aligner.find(0.4), Some(0));
 /// assert_eq!(aligner.find(1.6), Some(1)); // both contain it, the second's middle is nearer
 /// assert_eq!(aligner.find(4.0), None);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Debug, Clone)]
-pub struct Aligner<'a> {
-    windows: &'a [TimeSpan],
+#[derive(Debug, Clone, Default)]
+pub struct Aligner {
+    windows: Vec<TimeSpan>,
     longest: f64,
 }
 
-impl<'a> Aligner<'a> {
+impl Aligner {
     /// An aligner over windows in the order of their starts. They may overlap and differ in length.
     ///
     /// # Errors
     /// [`Error::TimeReversed`] when a window starts before the one that stands before it.
-    pub fn new(windows: &'a [TimeSpan]) -> Result<Self, Error> {
+    pub fn new(windows: Vec<TimeSpan>) -> Result<Self, Error> {
         for pair in windows.windows(2) {
             if pair[1].start < pair[0].start {
                 return Err(Error::TimeReversed { last: pair[0].start, got: pair[1].start });
@@ -67,9 +67,9 @@ mod tests {
 
     #[test]
     fn windows_must_come_in_order() {
-        let windows = [TimeSpan::new(1.0, 2.0).unwrap(), TimeSpan::new(0.0, 1.0).unwrap()];
-        assert_eq!(Aligner::new(&windows).unwrap_err(), Error::TimeReversed { last: 1.0, got: 0.0 });
-        assert_eq!(Aligner::new(&[]).unwrap().find(1.0), None);
+        let windows = vec![TimeSpan::new(1.0, 2.0).unwrap(), TimeSpan::new(0.0, 1.0).unwrap()];
+        assert_eq!(Aligner::new(windows).unwrap_err(), Error::TimeReversed { last: 1.0, got: 0.0 });
+        assert_eq!(Aligner::default().find(1.0), None);
     }
 
     proptest! {
@@ -85,7 +85,7 @@ mod tests {
             let naive = (0..windows.len())
                 .filter(|&index| windows[index].contains(time))
                 .min_by(|&a, &b| middle(a).total_cmp(&middle(b)));
-            prop_assert_eq!(Aligner::new(&windows).unwrap().find(time), naive);
+            prop_assert_eq!(Aligner::new(windows).unwrap().find(time), naive);
         }
     }
 }
