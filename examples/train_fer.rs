@@ -74,6 +74,11 @@ struct Options {
 fn main() -> Result<()> {
     let options = Options::parse();
     set_threads(options.threads)?;
+    ensure!(
+        options.resume || !options.out.join("last.safetensors").exists(),
+        "{} already holds a training: go on with it by --resume, or choose another --out",
+        options.out.display()
+    );
     let data = Fer2013::load(&options.data)?;
     let (training, public) = (data.split(Split::Training), data.split(Split::Public));
     ensure!(!training.is_empty(), "{} has no Training rows", options.data.display());

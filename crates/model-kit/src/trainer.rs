@@ -399,24 +399,20 @@ impl<N: Network> Trainer<N> {
         callbacks: &mut [&mut dyn Callback],
     ) -> Result<Report, Error> {
         self.check(train, valid)?;
-        while self.state.epoch < self.state.config.epochs {
+        while !self.finished() {
             let flow = self.epoch(train, valid, callbacks)?;
-            if self.state.step > 0 {
-                return Ok(self.report(false));
-            }
-            let waited = self.state.best.map_or(0, |best| self.state.epoch - best.epoch);
-            if self.state.config.patience > 0 && waited >= self.state.config.patience {
-                return Ok(self.report(true));
-            }
             if flow == Flow::Stop {
-                return Ok(self.report(self.state.epoch == self.state.config.epochs));
+                break;
             }
         }
-        Ok(self.report(true))
+        Ok(Report { history: self.state.history.clone(), best: self.state.best, complete: self.finished() })
     }
 
-    fn report(&self, complete: bool) -> Report {
-        Report { history: self.state.history.clone(), best: self.state.best, complete }
+    /// Whether all epochs are done, or the patience is over.
+    fn finished(&self) -> bool {
+        let State { config, epoch, step, best, .. } = &self.state;
+        let waited = best.map_or(0, |best| epoch - best.epoch);
+        *step == 0 && (*epoch >= config.epochs || (config.patience > 0 && waited >= config.patience))
     }
 
     fn check<D: Dataset, V: Dataset>(&self, train: &D, valid: Option<&V>) -> Result<(), Error> {

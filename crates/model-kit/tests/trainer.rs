@@ -140,6 +140,18 @@ fn other_settings_do_not_resume() {
 }
 
 #[test]
+fn patience_ends_a_training_for_good() {
+    let folder = tempfile::tempdir().unwrap();
+    // Without a step to speak of no epoch is better than the first.
+    let config = TrainConfig { epochs: 9, patience: 2, ema_decay: 0.0, ..config(OptimizerConfig::default(), 1e-12) };
+    for _ in 0..2 {
+        let report = train(&config, folder.path(), &mut StopAt(99, 0)).unwrap();
+        assert!(report.complete);
+        assert_eq!(report.history.len(), report.best.unwrap().epoch + 2);
+    }
+}
+
+#[test]
 fn a_penalty_shrinks_the_named_layer() {
     let norm = |penalty: f64| {
         let config =
