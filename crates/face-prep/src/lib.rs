@@ -17,6 +17,8 @@ mod warp;
 pub use align::{Template, align, similarity};
 pub use crop::{crop, crop_resized};
 pub use detect::cascade::{Cascade, CascadeConfig, CascadeDetector, CascadeHit};
+#[cfg(feature = "cnn")]
+pub use detect::mtcnn::{Mtcnn, MtcnnConfig};
 pub use detect::{Detection, FaceDetector};
 pub use error::Error;
 pub use fer::{FER_MARGIN, FER_SIDE, face_gray48};

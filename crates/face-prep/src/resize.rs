@@ -271,16 +271,25 @@ fn block_mean(source: &[u8], from: (usize, usize), target: &mut [u8], to: (usize
 }
 
 /// One source pixel's share in one pixel of the result.
-struct Share {
-    target: usize,
-    source: usize,
-    weight: f32,
+pub(crate) struct Share {
+    pub(crate) target: usize,
+    pub(crate) source: usize,
+    pub(crate) weight: f32,
 }
 
-/// OpenCV's `computeResizeAreaTab`.
-fn shares(from: usize, to: usize) -> Vec<Share> {
+/// What each pixel of the result of [`Filter::Area`] is made of along one side, in the order in which OpenCV sums it up (its
+/// `computeResizeAreaTab`); where the side grows, the two neighbours.
+pub(crate) fn shares(from: usize, to: usize) -> Vec<Share> {
     let step = step(from, to);
     let mut shares = Vec::new();
+    if from < to {
+        for (target, (left, fraction)) in places_area(from, to).enumerate() {
+            let (first, second) = (left as usize, (left as usize + 1).min(from - 1));
+            shares.push(Share { target, source: first, weight: 1.0 - fraction });
+            shares.push(Share { target, source: second, weight: fraction });
+        }
+        return shares;
+    }
     for target in 0..to {
         let start = target as f64 * step;
         let end = start + step;

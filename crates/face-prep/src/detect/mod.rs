@@ -1,6 +1,8 @@
 //! Finding faces: what a detector is, and the detectors of this crate.
 
 pub mod cascade;
+#[cfg(feature = "cnn")]
+pub mod mtcnn;
 
 use image::RgbImage;
 
