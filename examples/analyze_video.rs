@@ -7,17 +7,19 @@
 //! writes `timeline.json`, `timeline.csv`, `chart.png` and `annotated.mp4` into `clip.mp4.emotion/`. See `--help` for the
 //! settings. Progress goes to stderr, the summary to stdout; the exit status is 0 unless something failed.
 
-#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program speaks to its user")]
+#![allow(clippy::print_stderr, reason = "a program speaks to its user")]
 
 #[path = "common/progress.rs"]
 mod progress;
 
 use std::fmt::Write as _;
-use std::io::IsTerminal as _;
+use std::io::{IsTerminal as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use clap::Parser;
+use anyhow::Context as _;
+use clap::{Parser, ValueEnum};
+use emotion::face_prep::Mtcnn;
 use emotion::timeline::{Opinion, Timeline};
 use emotion::{Analyzer, Fusion};
 
@@ -33,6 +35,12 @@ struct Arguments {
     /// Classify every N-th frame; 1 is every frame
     #[arg(long, value_name = "N", default_value_t = 10)]
     stride: u64,
+    /// What finds faces
+    #[arg(long, value_enum, default_value_t = Detector::Cascade)]
+    detector: Detector,
+    /// MTCNN's weights as safetensors, for --detector mtcnn [default: those of `cargo xtask setup`]
+    #[arg(long, value_name = "FILE")]
+    mtcnn_weights: Option<PathBuf>,
     /// How face and voice become one: mean, weighted[:FACE], quality, product, max
     #[arg(long, default_value_t = Fusion::Mean)]
     fusion: Fusion,
@@ -56,11 +64,20 @@ struct Arguments {
     json: bool,
 }
 
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Detector {
+    /// OpenCV's frontal-face cascade: quick, finds upright faces that look at the camera
+    Cascade,
+    /// MTCNN: three small networks, finds turned and tilted faces too, slower
+    Mtcnn,
+}
+
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     match run(&arguments) {
         Ok(summary) => {
-            println!("{summary}");
+            // Whoever reads the summary may have stopped reading: that is no failure of the analysis.
+            writeln!(std::io::stdout(), "{summary}").ok();
             ExitCode::SUCCESS
         }
         Err(error) => {
@@ -74,6 +91,9 @@ fn run(arguments: &Arguments) -> anyhow::Result<String> {
     let out = arguments.out.clone().unwrap_or_else(|| beside(&arguments.clip));
     let mut builder =
         Analyzer::builder().stride(arguments.stride).fusion(arguments.fusion).annotate(!arguments.no_video);
+    if arguments.detector == Detector::Mtcnn {
+        builder = builder.detector(mtcnn(arguments.mtcnn_weights.as_deref())?);
+    }
     if let Some(path) = &arguments.fer_weights {
         builder = builder.face_weights(path);
     }
@@ -88,6 +108,13 @@ fn run(arguments: &Arguments) -> anyhow::Result<String> {
     }
     let timeline = builder.build()?.analyze_to(&arguments.clip, &out)?;
     if arguments.json { Ok(summary_json(&timeline, &out)?) } else { Ok(summary(&timeline, &out)) }
+}
+
+/// MTCNN with the weights given, else those of the set-up.
+fn mtcnn(weights: Option<&Path>) -> anyhow::Result<Mtcnn> {
+    let path = weights.map(Path::to_owned).or_else(Mtcnn::default_path);
+    let path = path.context("MTCNN needs its weights: `cargo xtask setup` gets them, or give --mtcnn-weights")?;
+    Ok(Mtcnn::load(path)?)
 }
 
 /// `clip.mp4` → `clip.mp4.emotion`.

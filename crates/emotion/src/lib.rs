@@ -54,7 +54,7 @@
 //! | `face` | yes | face detection and the face model |
 //! | `speech` | yes | the speech model |
 //! | `pretrained` | yes | the trained weights, embedded |
-//! | `mtcnn` | no | MTCNN as a detector beside the cascade |
+//! | `mtcnn` | yes | MTCNN as a detector beside the cascade |
 //!
 //! The [`Analyzer`] needs `video`, `face` and `speech` together; without `video` the trainers remain, and no FFmpeg is
 //! needed.

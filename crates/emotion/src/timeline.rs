@@ -166,8 +166,8 @@ pub struct Opinion {
 }
 
 impl Opinion {
-    /// The opinion that these scores amount to.
-    pub(crate) fn new(by: &str, scores: Scores) -> Self {
+    /// The opinion that these scores amount to, reached in the way that `by` names.
+    pub fn new(by: &str, scores: Scores) -> Self {
         Self { label: scores.top().0, by: by.to_owned(), scores }
     }
 }

@@ -135,10 +135,26 @@ impl<'a> Canvas<'a> {
 
     /// The outline of a box with rounded corners; the line's middle runs along the edge.
     pub(crate) fn stroke(&mut self, rect: Rect, radius: f32, width: f32, colour: Colour, opacity: f32) {
+        let coverage = |x, y| (width / 2.0 + 0.5) - distance_to_rounded(rect, radius, x, y).abs();
         let reach = width / 2.0 + 1.0;
-        self.paint(rect, reach, colour, opacity, |x, y| {
-            (width / 2.0 + 0.5) - distance_to_rounded(rect, radius, x, y).abs()
-        });
+        // Only a frame about the edge can be covered: four strips that share no pixel.
+        let inset = (radius + width).max(1.0);
+        let (left, right) = ((rect.x + inset).floor(), (rect.right() - inset).ceil());
+        let (top, bottom) = ((rect.y + inset).floor(), (rect.bottom() - inset).ceil());
+        if left >= right || top >= bottom {
+            self.paint(rect, reach, colour, opacity, coverage);
+            return;
+        }
+        let outer = Rect::new(rect.x - reach, rect.y - reach, rect.width + 2.0 * reach, rect.height + 2.0 * reach);
+        let strips = [
+            Rect::new(outer.x, outer.y, outer.width, top - outer.y),
+            Rect::new(outer.x, bottom, outer.width, outer.bottom() - bottom),
+            Rect::new(outer.x, top, left - outer.x, bottom - top),
+            Rect::new(right, top, outer.right() - right, bottom - top),
+        ];
+        for strip in strips {
+            self.paint(strip, 0.0, colour, opacity, coverage);
+        }
     }
 
     /// One pixel column of colour from `top` to `bottom`, with soft ends.
@@ -190,7 +206,7 @@ impl<'a> Canvas<'a> {
         if let Some(Rgb(pixel)) = self.image.get_pixel_mut_checked(x, y) {
             for (under, over) in pixel.iter_mut().zip(colour) {
                 let mixed = f32::from(*under) + (f32::from(over) - f32::from(*under)) * alpha;
-                *under = mixed.round() as u8;
+                *under = (mixed + 0.5) as u8;
             }
         }
     }
@@ -201,7 +217,9 @@ fn distance_to_rounded(rect: Rect, radius: f32, x: f32, y: f32) -> f32 {
     let radius = radius.min(rect.width / 2.0).min(rect.height / 2.0).max(0.0);
     let dx = (x - (rect.x + rect.width / 2.0)).abs() - rect.width / 2.0 + radius;
     let dy = (y - (rect.y + rect.height / 2.0)).abs() - rect.height / 2.0 + radius;
-    dx.max(0.0).hypot(dy.max(0.0)) + dx.max(dy).min(0.0) - radius
+    // Away from the corners, which is almost everywhere, no root is needed.
+    let outside = if dx > 0.0 && dy > 0.0 { (dx * dx + dy * dy).sqrt() } else { dx.max(dy) };
+    outside - radius
 }
 
 #[cfg(test)]
@@ -215,6 +233,18 @@ mod tests {
         let painted = image.pixels().filter(|pixel| pixel.0 == [200, 100, 50]).count();
         assert_eq!(painted, 12);
         assert_eq!(image.pixels().filter(|pixel| pixel.0 != [0, 0, 0]).count(), 12);
+    }
+
+    #[test]
+    fn an_outline_is_drawn_once_and_only_about_the_edge() {
+        let mut image = RgbImage::new(60, 50);
+        let rect = Rect::new(5.3, 6.1, 43.0, 33.5);
+        Canvas::new(&mut image).stroke(rect, 6.0, 2.5, [200, 200, 200], 0.5);
+        for (x, y, pixel) in image.enumerate_pixels() {
+            let distance = distance_to_rounded(rect, 6.0, x as f32 + 0.5, y as f32 + 0.5).abs();
+            let expected = (200.0 * 0.5 * (1.75 - distance).clamp(0.0, 1.0) + 0.5) as u8;
+            assert_eq!(pixel.0[0], expected, "({x}, {y})");
+        }
     }
 
     #[test]

@@ -2,6 +2,7 @@
 //!
 //! Every file is written under a temporary name and renamed when it is whole, so what bears its name is complete.
 
+#[cfg_attr(not(all(feature = "video", feature = "face")), allow(dead_code, reason = "some of it only draws on video"))]
 mod canvas;
 mod chart;
 #[cfg(all(feature = "video", feature = "face"))]

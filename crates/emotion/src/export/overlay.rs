@@ -4,11 +4,17 @@
 use std::collections::HashMap;
 
 use super::canvas::{Canvas, Colour, Rect, Style, Typeface};
-use super::palette::{NIGHT, SNOW, colour};
+use super::palette::colour;
 use crate::Error;
 use crate::sink::{AnalysedFrame, FaceView};
 use emotion_core::Scores;
 use face_prep::BoundingBox;
+
+/// The ground of labels.
+const NIGHT: Colour = [16, 20, 26];
+
+/// Text.
+const SNOW: Colour = [250, 251, 252];
 
 /// Only the largest faces get bars; the others keep their box and label.
 const MOST_BARS: usize = 3;

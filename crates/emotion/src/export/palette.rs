@@ -25,7 +25,3 @@ pub(crate) const INK: Colour = [31, 38, 46];
 pub(crate) const MUTED: Colour = [112, 122, 134];
 /// Lines and empty bars on white.
 pub(crate) const FAINT: Colour = [229, 233, 238];
-/// The ground of labels on video.
-pub(crate) const NIGHT: Colour = [16, 20, 26];
-/// Text on video.
-pub(crate) const SNOW: Colour = [250, 251, 252];
