@@ -2,9 +2,11 @@
 //!
 //! ```text
 //! # Watched, and calibrated, on four actors; the test actors stay untouched.
-//! cargo run --release --example train_ser -- --data DATA --out runs/ser --test-actors 17-20 --validation-actors 13-16
+//! cargo run --release --example train_ser -- --data DATA --out runs/ser --validation-actors 13-16
 //! # The same number of steps with the validation actors among the training clips, then one look at the test actors.
-//! cargo run --release --example train_ser -- --data DATA --out runs/ser-final --test-actors 17-20 --temperature 1.2
+//! cargo run --release --example train_ser -- --data DATA --out runs/ser-final --temperature 1.2
+//! # The first of the five published folds of actors, and another network.
+//! cargo run --release --example train_ser -- --data DATA --out runs/ser-mlp --fold 1 --arch Mlp
 //! ```
 //!
 //! DATA holds `ravdess/`, `tess/`, `savee/`, `cremad/` and `emodb/` as published, whichever are there. The folder of the
@@ -27,7 +29,7 @@ use model_kit::trainer::EpochRecord;
 use ser_model::SerModel;
 use ser_model::arch::Architecture;
 use ser_model::cache::Cache;
-use ser_model::corpus::{Clip, Corpus, held_out};
+use ser_model::corpus::{Clip, Corpus, RAVDESS_FOLDS, held_out};
 use ser_model::dataset::{Sound, decode};
 use ser_model::train::{Recipe, Run, answers, train};
 
@@ -49,6 +51,9 @@ struct Options {
     /// RAVDESS actors that are measured once at the end and never learnt from, such as 17-20 or 3,6,7.
     #[arg(long, default_value = "17-20")]
     test_actors: String,
+    /// One of RAVDESS's five published folds, 1 to 5, as the test actors.
+    #[arg(long, conflicts_with = "test_actors")]
+    fold: Option<usize>,
     /// RAVDESS actors that the training is watched and the temperature fitted on; without them nothing is watched.
     #[arg(long, default_value = "")]
     validation_actors: String,
@@ -95,7 +100,14 @@ fn main() -> Result<()> {
     set_threads(options.threads)?;
     let recipe = recipe(&options)?;
     let clips = clips(&options)?;
-    let (clips, test) = held_out(clips, Corpus::Ravdess, &actors(&options.test_actors)?);
+    let test_actors = match options.fold {
+        None => actors(&options.test_actors)?,
+        Some(fold) => {
+            let fold = fold.checked_sub(1).and_then(|index| RAVDESS_FOLDS.get(index)).context("folds are 1 to 5")?;
+            fold.iter().map(u8::to_string).collect()
+        }
+    };
+    let (clips, test) = held_out(clips, Corpus::Ravdess, &test_actors);
     let (training, validation) = held_out(clips, Corpus::Ravdess, &actors(&options.validation_actors)?);
     ensure!(!training.is_empty(), "no clip is left to learn from");
     let cache = match &options.cache {

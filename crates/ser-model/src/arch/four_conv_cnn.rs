@@ -8,7 +8,7 @@ use super::{as_sequence, pool_5_by_2_same};
 
 /// Four convolutions (64, 128, 256, 512 filters of 5, each with batch norm, ReLU, a "same" max pool of 5 by 2 and
 /// dropout .2), then dense 512, 256, 128, each with batch norm, ReLU and dropout .5, then output. The L2 penalty of the
-/// dense layers is the optimiser's weight decay.
+/// dense layers belongs to the training ([`Recipe::of`](crate::train::Recipe::of)).
 #[derive(Debug)]
 pub struct FourConvCnn {
     convolutions: Vec<(Conv1d, BatchNorm)>,
