@@ -169,23 +169,24 @@ impl Mtcnn {
             .first_network(&pixels, height as i64, width as i64)
             .map_err(|source| Error::Backend { doing: "proposing faces", source })?;
         // Two convolutions and a halving between: entry (x, y) looks at 12 pixels from 2x on.
-        let columns = (width - 2).div_ceil(2) - 4;
-        let cells = scores.len();
-        let mut found = Vec::new();
-        for (cell, &score) in scores.iter().enumerate() {
-            if score < self.config.thresholds[0] {
-                continue;
-            }
-            let place = |cell: usize, end: f64| ((2.0 * cell as f64 + end) / scale).trunc() as f32;
-            let (x, y) = (cell % columns, cell / columns);
-            found.push(Candidate {
-                corners: [place(x, 1.0), place(y, 1.0), place(x, 12.0), place(y, 12.0)],
-                score,
-                offsets: std::array::from_fn(|side| offsets[side * cells + cell]),
+        let (columns, rows) = ((width - 2).div_ceil(2) - 4, (height - 2).div_ceil(2) - 4);
+        let cells = columns * rows;
+        // Column by column, as the package counts: of equally sure candidates the last one wins.
+        let sure = |&(x, y): &(usize, usize)| scores[y * columns + x] >= self.config.thresholds[0];
+        let places: Vec<(usize, usize)> =
+            (0..columns).flat_map(|x| (0..rows).map(move |y| (x, y))).filter(sure).collect();
+        let candidate = |&(x, y): &(usize, usize)| {
+            // The package looks up the offsets of a lone candidate in the mirrored table. Boxes are the same only if we do.
+            let column = if places.len() == 1 { columns - 1 - x } else { x };
+            let edge = |cell: usize, end: f64| ((2.0 * cell as f64 + end) / scale).trunc() as f32;
+            Candidate {
+                corners: [edge(x, 1.0), edge(y, 1.0), edge(x, 12.0), edge(y, 12.0)],
+                score: scores[y * columns + x],
+                offsets: std::array::from_fn(|side| offsets[side * cells + y * columns + column]),
                 points: [0.0; 10],
-            });
-        }
-        Ok(found)
+            }
+        };
+        Ok(places.iter().map(candidate).collect())
     }
 
     /// A picture of [height, width, 3] → the face's score of each cell, and four offsets, each of all cells.
@@ -372,6 +373,7 @@ enum Overlap {
 
 /// Keeps the best of every heap of overlapping candidates, best first.
 fn suppress(candidates: &mut Vec<Candidate>, threshold: f32, overlap: Overlap) {
+    candidates.reverse();
     candidates.sort_by(|first, second| second.score.total_cmp(&first.score));
     let area = |[x1, y1, x2, y2]: [f32; 4]| (x2 - x1 + 1.0) * (y2 - y1 + 1.0);
     let mut kept: Vec<Candidate> = Vec::new();
