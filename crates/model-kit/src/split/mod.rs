@@ -23,7 +23,7 @@ mod by_group;
 mod by_sample;
 mod saved;
 
-pub use by_group::{RAVDESS_FOLDS, grouped, grouped_k_fold, leave_one_group_out, published_folds};
+pub use by_group::{grouped, grouped_k_fold, leave_one_group_out, published_folds};
 pub use by_sample::{stratified, stratified_k_fold};
 pub use saved::{Part, SavedSplit};
 
