@@ -120,15 +120,8 @@ fn load_cuda() {
 /// # Errors
 /// [`Error::InvalidConfig`] for 0 or more than 1024 threads.
 pub fn set_threads(threads: usize) -> Result<(), Error> {
-    static INTER_OP: Once = Once::new();
     let count = i32::try_from(threads).ok().filter(|count| (1..=1024).contains(count));
     let count = count.ok_or_else(|| Error::config("threads", "1 to 1024", threads))?;
-    // LibTorch lets this be set once only, before any work.
-    INTER_OP.call_once(|| {
-        if tch::get_num_interop_threads() != 1 {
-            tch::set_num_interop_threads(1);
-        }
-    });
     tch::set_num_threads(count);
     Ok(())
 }
