@@ -17,8 +17,8 @@ use crate::timeline::{Moment, Track};
 /// Faces that the model sees at once: more would hardly be faster on a CPU, and would keep more frames waiting.
 const BATCH: usize = 16;
 
-/// Pixels of the frames that may wait for their scores before they are drawn: 48 MB, 61 frames of 512×512 or two of 4K.
-const WAITING_BYTES: usize = 48 << 20;
+/// Bytes of the frames that may wait for their scores before they are drawn: 30 frames of 512×512, one of 4K.
+const WAITING_BYTES: usize = 24 << 20;
 
 /// The time constant of the scores that are drawn, in seconds: labels that change with every frame cannot be read.
 const DISPLAY_SMOOTHING: f64 = 0.3;
