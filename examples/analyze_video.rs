@@ -51,8 +51,8 @@ struct Arguments {
     #[arg(long, value_name = "FILE")]
     ser_weights: Option<PathBuf>,
     /// Threads that LibTorch computes with
-    #[arg(long, value_name = "N")]
-    threads: Option<usize>,
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    threads: usize,
     /// Do not write the annotated video
     #[arg(long)]
     no_video: bool,
@@ -89,8 +89,11 @@ fn main() -> ExitCode {
 
 fn run(arguments: &Arguments) -> anyhow::Result<String> {
     let out = arguments.out.clone().unwrap_or_else(|| beside(&arguments.clip));
-    let mut builder =
-        Analyzer::builder().stride(arguments.stride).fusion(arguments.fusion).annotate(!arguments.no_video);
+    let mut builder = Analyzer::builder()
+        .stride(arguments.stride)
+        .fusion(arguments.fusion)
+        .annotate(!arguments.no_video)
+        .threads(arguments.threads);
     if arguments.detector == Detector::Mtcnn {
         builder = builder.detector(mtcnn(arguments.mtcnn_weights.as_deref())?);
     }
@@ -99,9 +102,6 @@ fn run(arguments: &Arguments) -> anyhow::Result<String> {
     }
     if let Some(path) = &arguments.ser_weights {
         builder = builder.speech_weights(path);
-    }
-    if let Some(threads) = arguments.threads {
-        builder = builder.threads(threads);
     }
     if !arguments.quiet {
         builder = builder.progress(progress::reporter(std::io::stderr().is_terminal()));

@@ -106,7 +106,7 @@ pub struct AnalyzerBuilder {
     window: f64,
     hop: f64,
     annotate: bool,
-    threads: Option<usize>,
+    threads: usize,
     device: Device,
     detector: Option<Box<dyn FaceDetector>>,
     tracker: TrackerConfig,
@@ -124,7 +124,7 @@ impl Default for AnalyzerBuilder {
             window: 2.0,
             hop: 1.0,
             annotate: true,
-            threads: None,
+            threads: 1,
             device: Device::Cpu,
             detector: None,
             tracker: TrackerConfig::default(),
@@ -156,9 +156,10 @@ impl AnalyzerBuilder {
         self
     }
 
-    /// How many threads LibTorch computes with, in the whole process. Default: as LibTorch is set already.
+    /// How many threads LibTorch computes with, in the whole process. Default 1: the shipped models are small, and beside
+    /// decoding and encoding more threads mostly wait for each other (two on two cores take twice as long as one).
     pub fn threads(mut self, threads: usize) -> Self {
-        self.threads = Some(threads);
+        self.threads = threads;
         self
     }
 
@@ -238,9 +239,7 @@ impl AnalyzerBuilder {
         if !(0.1..=self.window).contains(&self.hop) {
             return invalid("hop", "from 0.1 seconds to the window's length", self.hop.to_string());
         }
-        if let Some(threads) = self.threads {
-            set_threads(threads).map_err(|source| failed("setting of threads", source))?;
-        }
+        set_threads(self.threads).map_err(|source| failed("setting of threads", source))?;
         let detector = match self.detector {
             Some(detector) => detector,
             None => Box::new(CascadeDetector::new(Cascade::frontal_default(), CascadeConfig::default())?),
