@@ -136,12 +136,8 @@ fn summary(timeline: &Timeline, folder: &Path) -> String {
         write!(text, ", {duration:.1} s").ok();
     }
     let moments: usize = timeline.tracks.iter().map(|track| track.moments.len()).sum();
-    let tracks = match timeline.tracks.len() {
-        1 => "1 track".to_owned(),
-        tracks => format!("{tracks} tracks"),
-    };
-    let faces = format!("vote over {moments} moments of {tracks}");
-    let voices = format!("mean of {} windows of speech", timeline.speech.len());
+    let faces = format!("vote over {} of {}", counted(moments, "moment"), counted(timeline.tracks.len(), "track"));
+    let voices = format!("mean of {} of speech", counted(timeline.speech.len(), "window"));
     let both = format!("fused by {}", timeline.settings.fusion);
     let verdict = &timeline.verdict;
     for (name, opinion, about) in
@@ -172,6 +168,11 @@ fn summary(timeline: &Timeline, folder: &Path) -> String {
         write!(text, " {}", path.file_name().unwrap_or_default().to_string_lossy()).ok();
     }
     text
+}
+
+/// `1 track`, `2 tracks`.
+fn counted(count: usize, noun: &str) -> String {
+    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
 }
 
 fn summary_json(timeline: &Timeline, folder: &Path) -> serde_json::Result<String> {

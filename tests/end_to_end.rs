@@ -147,8 +147,13 @@ impl Clips {
         self.0.path().join(name)
     }
 
-    /// A clip of so many frames, with or without a face, with this sound if any.
+    /// A clip of so many frames, all with or without a face, with this sound if any.
     fn video(&self, name: &str, frames: u32, face: bool, sound: Option<&[f32]>) -> PathBuf {
+        self.video_of(name, frames, |_| face, sound)
+    }
+
+    /// A clip of so many frames, with a face where `face` says so.
+    fn video_of(&self, name: &str, frames: u32, face: impl Fn(u32) -> bool, sound: Option<&[f32]>) -> PathBuf {
         let audio_from = sound.map(|samples| {
             let path = self.path(&format!("{name}.wav"));
             write_wav(&path, samples);
@@ -159,7 +164,7 @@ impl Clips {
         let config = VideoWriterConfig { width, height, frame_rate: RATE, audio_from, ..VideoWriterConfig::default() };
         let mut writer = VideoWriter::create(&path, config).unwrap();
         for index in 0..frames {
-            writer.write(&picture(index, face), f64::from(index) / RATE).unwrap();
+            writer.write(&picture(index, face(index)), f64::from(index) / RATE).unwrap();
         }
         writer.finish().unwrap();
         path
@@ -301,6 +306,21 @@ fn without_a_face_the_voice_stands_alone() {
 }
 
 #[test]
+fn where_the_face_is_gone_the_voice_goes_on_alone() {
+    let clips = Clips::new();
+    let clip = clips.video_of("leaves.mp4", 125, |index| index < 50, Some(&voice(5.0)));
+    let timeline = analyzer().analyze(&clip).unwrap();
+    assert_eq!(timeline.tracks.len(), 1);
+    assert!(timeline.tracks[0].end < 2.5, "{}", timeline.tracks[0].end);
+    assert_eq!(timeline.statistics.analysed_frames, 12);
+    let alone: Vec<_> = timeline.fused.iter().filter(|moment| moment.track.is_none()).collect();
+    assert!(!alone.is_empty() && alone.iter().all(|moment| moment.time > 2.0), "{alone:?}");
+    assert!(alone.iter().all(|moment| moment.disagreement.is_none() && moment.scores.get(Emotion::Angry) == 0.5));
+    assert!(timeline.fused.is_sorted_by_key(|moment| moment.time), "in order of time");
+    assert!(timeline.notes.is_empty(), "{:?}", timeline.notes);
+}
+
+#[test]
 fn neither_face_nor_voice_is_an_error_that_says_what_was_looked_for() {
     let clips = Clips::new();
     let silent = clips.video("nothing.mp4", 30, false, Some(&[0.0; 19_200]));
@@ -310,6 +330,9 @@ fn neither_face_nor_voice_is_an_error_that_says_what_was_looked_for() {
     assert!(text.contains("nothing.mp4") && text.contains("no face in 3 analysed frames (square detector)"), "{text}");
     assert!(text.contains("s of sound are silent"), "{text}");
     assert!(!clips.out().exists(), "nothing is left behind");
+
+    analyzer().analyze_to(&silent, clips.out().join("deep/down")).unwrap_err();
+    assert!(!clips.out().exists(), "nor any of the folders above");
 }
 
 #[test]

@@ -237,26 +237,31 @@ fn peak_rss_mb() -> Option<u64> {
     Some(kibibytes / 1024)
 }
 
-/// A folder for outputs, removed again on a failure if it was made for them.
+/// A folder for outputs. What had to be made of it is removed again unless it is kept.
 struct OutputFolder {
     path: PathBuf,
-    made: bool,
+    /// The folders that were made, innermost first.
+    made: Vec<PathBuf>,
     keep: bool,
 }
 
 impl OutputFolder {
     fn make(path: &Path) -> Result<Self, Error> {
-        let made = !path.exists();
+        let missing = path.ancestors().take_while(|folder| !folder.as_os_str().is_empty() && !folder.exists());
+        let made = missing.map(Path::to_owned).collect();
+        let folder = Self { path: path.to_owned(), made, keep: false };
         std::fs::create_dir_all(path).map_err(|source| Error::Io { path: path.to_owned(), source })?;
-        Ok(Self { path: path.to_owned(), made, keep: false })
+        Ok(folder)
     }
 }
 
 impl Drop for OutputFolder {
     fn drop(&mut self) {
-        if self.made && !self.keep {
-            // Fails, rightly, when something else was put into it meanwhile.
-            std::fs::remove_dir(&self.path).ok();
+        if !self.keep {
+            for folder in &self.made {
+                // Fails, rightly, when something else was put into it meanwhile.
+                std::fs::remove_dir(folder).ok();
+            }
         }
     }
 }

@@ -62,7 +62,10 @@ pub fn chart(timeline: &Timeline) -> Result<RgbImage, Error> {
 
     let spans = timeline.speech.iter().map(|window| TimeSpan { start: window.start, end: window.end });
     let aligner = Aligner::new(spans.collect())?;
-    let about = format!("{} windows of speech", timeline.speech.len());
+    let about = match timeline.speech.len() {
+        1 => "1 window of speech".to_owned(),
+        windows => format!("{windows} windows of speech"),
+    };
     pen.panel("Voice", &about, timeline.verdict.voice.as_ref(), "no speech was heard", |from, to| {
         aligner.find((from + to) / 2.0).map(|index| timeline.speech[index].scores.clone())
     });
