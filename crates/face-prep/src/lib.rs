@@ -1,4 +1,5 @@
-//! Faces for emotion models: pictures changed for training, resized and turned grey as OpenCV and Pillow do it.
+#![doc = include_str!("../README.md")]
+#![forbid(unsafe_code)]
 
 mod align;
 pub mod augment;

@@ -57,6 +57,13 @@ pub fn warp_affine<P: Pixel<Subpixel = u8>>(
     Ok(warped)
 }
 
+/// The next whole number below, for numbers within i32. `f32::floor` is a call of a function on plain x86-64.
+#[inline(always)]
+fn floor(value: f32) -> i32 {
+    let whole = value as i32;
+    whole - i32::from(value < whole as f32)
+}
+
 /// [`warp_affine`] on checked raw pixels.
 pub(crate) fn warp_raw<P: Pixel<Subpixel = u8>>(
     source: &[u8],
@@ -79,9 +86,8 @@ pub(crate) fn warp_raw<P: Pixel<Subpixel = u8>>(
             let center_x = x as f32 + 0.5;
             let source_x = (a * center_x + b * center_y + c - 0.5).clamp(-far_x, far_x);
             let source_y = (d * center_x + e * center_y + f - 0.5).clamp(-far_y, far_y);
-            let (floor_x, floor_y) = (source_x.floor(), source_y.floor());
-            let (weight_x, weight_y) = (source_x - floor_x, source_y - floor_y);
-            let (left, top) = (floor_x as i32, floor_y as i32);
+            let (left, top) = (floor(source_x), floor(source_y));
+            let (weight_x, weight_y) = (source_x - left as f32, source_y - top as f32);
             let (x0, x1) = (border.index(left, columns) * channels, border.index(left + 1, columns) * channels);
             let (y0, y1) = (border.index(top, rows) * stride, border.index(top + 1, rows) * stride);
             for (channel, value) in pixel.iter_mut().enumerate() {

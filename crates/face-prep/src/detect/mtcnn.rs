@@ -157,7 +157,7 @@ impl Mtcnn {
             let [dx1, dy1, dx2, dy2] = candidate.offsets;
             candidate.corners = [x1 + dx1 * width, y1 + dy1 * height, x2 + dx2 * width, y2 + dy2 * height];
             candidate.make_square();
-            candidate.corners = candidate.corners.map(f32::trunc);
+            candidate.corners = candidate.corners.map(f64::trunc);
         }
         Ok(all)
     }
@@ -178,11 +178,11 @@ impl Mtcnn {
         let candidate = |&(x, y): &(usize, usize)| {
             // The package looks up the offsets of a lone candidate in the mirrored table. Boxes are the same only if we do.
             let column = if places.len() == 1 { columns - 1 - x } else { x };
-            let edge = |cell: usize, end: f64| ((2.0 * cell as f64 + end) / scale).trunc() as f32;
+            let edge = |cell: usize, end: f64| ((2.0 * cell as f64 + end) / scale).trunc();
             Candidate {
                 corners: [edge(x, 1.0), edge(y, 1.0), edge(x, 12.0), edge(y, 12.0)],
                 score: scores[y * columns + x],
-                offsets: std::array::from_fn(|side| offsets[side * cells + y * columns + column]),
+                offsets: std::array::from_fn(|side| f64::from(offsets[side * cells + y * columns + column])),
                 points: [0.0; 10],
             }
         };
@@ -209,7 +209,7 @@ impl Mtcnn {
                 .map_err(|source| Error::Backend { doing: "refining faces", source })?;
             for (number, candidate) in batch.iter().enumerate() {
                 if scores[number] > self.config.thresholds[1] {
-                    let offsets = std::array::from_fn(|side| offsets[4 * number + side]);
+                    let offsets = std::array::from_fn(|side| f64::from(offsets[4 * number + side]));
                     kept.push(Candidate { score: scores[number], offsets, ..*candidate });
                 }
             }
@@ -243,15 +243,15 @@ impl Mtcnn {
                 .map_err(|source| Error::Backend { doing: "deciding on faces", source })?;
             for (number, candidate) in batch.iter().enumerate() {
                 if scores[number] > self.config.thresholds[2] {
-                    let corners = candidate.corners.map(f32::trunc);
+                    let corners = candidate.corners.map(f64::trunc);
                     let [x1, y1, x2, y2] = corners;
                     let (width, height) = (x2 - x1 + 1.0, y2 - y1 + 1.0);
                     let mut placed = [0.0; 10];
                     for (index, placed) in placed.iter_mut().enumerate() {
-                        let share = points[10 * number + index];
+                        let share = f64::from(points[10 * number + index]);
                         *placed = if index < 5 { width * share + x1 - 1.0 } else { height * share + y1 - 1.0 };
                     }
-                    let offsets = std::array::from_fn(|side| offsets[4 * number + side]);
+                    let offsets = std::array::from_fn(|side| f64::from(offsets[4 * number + side]));
                     kept.push(Candidate { corners, score: scores[number], offsets, points: placed });
                 }
             }
@@ -327,12 +327,12 @@ impl FaceDetector for Mtcnn {
 #[derive(Debug, Clone, Copy)]
 struct Candidate {
     /// Left, upper, right and lower edge. The package counts pixels from 1 and takes the last one in.
-    corners: [f32; 4],
+    corners: [f64; 4],
     score: f32,
     /// What the network would move the edges by, as shares of the sides.
-    offsets: [f32; 4],
+    offsets: [f64; 4],
     /// Five x, then five y.
-    points: [f32; 10],
+    points: [f64; 10],
 }
 
 impl Candidate {
@@ -354,8 +354,8 @@ impl Candidate {
     }
 
     fn detection(&self) -> Detection {
-        let [x1, y1, x2, y2] = self.corners;
-        let points = &self.points;
+        let [x1, y1, x2, y2] = self.corners.map(|edge| edge as f32);
+        let points = self.points.map(|place| place as f32);
         Detection {
             bbox: BoundingBox::new(x1, y1, x2 - x1, y2 - y1),
             score: self.score.clamp(0.0, 1.0),
@@ -372,10 +372,10 @@ enum Overlap {
 }
 
 /// Keeps the best of every heap of overlapping candidates, best first.
-fn suppress(candidates: &mut Vec<Candidate>, threshold: f32, overlap: Overlap) {
+fn suppress(candidates: &mut Vec<Candidate>, threshold: f64, overlap: Overlap) {
     candidates.reverse();
     candidates.sort_by(|first, second| second.score.total_cmp(&first.score));
-    let area = |[x1, y1, x2, y2]: [f32; 4]| (x2 - x1 + 1.0) * (y2 - y1 + 1.0);
+    let area = |[x1, y1, x2, y2]: [f64; 4]| (x2 - x1 + 1.0) * (y2 - y1 + 1.0);
     let mut kept: Vec<Candidate> = Vec::new();
     for &candidate in candidates.iter() {
         let far = kept.iter().all(|better| {
