@@ -8,18 +8,21 @@ mod convert;
 mod decibel;
 mod emphasis;
 mod error;
+mod extractor;
 mod frame;
 mod istft;
 mod linalg;
 mod mel;
 mod mfcc;
 mod normalize;
+mod pitch;
 mod resample;
 mod sample;
 mod scratch;
 mod silence;
 mod spectral;
 mod stft;
+mod stream;
 pub mod summary;
 mod temporal;
 mod tuning;
@@ -31,12 +34,14 @@ pub use convert::{fft_frequencies, hz_to_mel, hz_to_octs, mel_frequencies, mel_t
 pub use decibel::{DbConfig, Reference, amplitude_to_db, db_to_amplitude, db_to_power, power_to_db};
 pub use emphasis::{deemphasis, preemphasis};
 pub use error::{Error, Result};
+pub use extractor::{ExtractorConfig, Feature, FeatureExtractor, FeatureSet};
 pub use frame::{PadMode, frame_time};
 pub use istft::{Istft, magphase};
 pub use mel::{MelConfig, MelNorm, MelSpectrogram, mel_filters};
 pub use mfcc::{DctNorm, DeltaConfig, DeltaMode, Mfcc, MfccConfig, delta};
 pub use normalize::Norm;
-pub use resample::{Resampler, ResamplerConfig, resample, resample_with};
+pub use pitch::{Pyin, PyinConfig, PyinTrack, YinConfig, pyin, yin};
+pub use resample::{Resampler, ResamplerConfig, resample, resample_fourier, resample_polyphase, resample_with};
 pub use sample::Sample;
 pub use silence::{SilenceConfig, split, trim};
 pub use spectral::{
@@ -44,6 +49,7 @@ pub use spectral::{
     spectral_rolloff,
 };
 pub use stft::{Precision, Stft, StftConfig};
+pub use stream::FeatureStream;
 pub use temporal::{
     RmsConfig, ZcrConfig, rms, rms_from_spectrogram, rms_into, zero_crossing_rate, zero_crossing_rate_into,
 };

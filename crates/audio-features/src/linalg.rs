@@ -5,26 +5,42 @@ use ndarray::ArrayViewMut2;
 use crate::sample::Sample;
 
 /// `matrix · data`: a small matrix of `rows × inner` times `inner × columns` values, both row by row in memory.
+///
+/// Partial sums over 16 products keep the rounding error of a long sum small.
 pub(crate) fn multiply<T: Sample>(matrix: &[T], data: &[T], inner: usize, mut out: ArrayViewMut2<'_, T>) {
     /// Rows and columns that are summed at once: what fits into the vector registers of every 64-bit machine.
     const ROWS: usize = 4;
     const COLUMNS: usize = 8;
+    const STRETCH: usize = 16;
 
     let (rows, columns) = out.dim();
     for first in (0..rows).step_by(ROWS) {
         // A matrix that ends early repeats its last row; the result of the repetition is not kept.
-        let source = |r: usize| &matrix[(first + r).min(rows - 1) * inner..][..inner];
-        let (a, b, c, d) = (source(0), source(1), source(2), source(3));
+        let row = |r: usize| &matrix[(first + r).min(rows - 1) * inner..][..inner];
+        let weights: [&[T]; ROWS] = std::array::from_fn(row);
         for column in (0..columns).step_by(COLUMNS) {
             let width = COLUMNS.min(columns - column);
             let mut sums = [[T::zero(); COLUMNS]; ROWS];
-            for m in 0..inner {
-                let mut values = [T::zero(); COLUMNS];
-                values[..width].copy_from_slice(&data[m * columns + column..][..width]);
-                let weights = [a[m], b[m], c[m], d[m]];
-                for (sums, weight) in sums.iter_mut().zip(weights) {
-                    for (sum, value) in sums.iter_mut().zip(values) {
-                        *sum += weight * value;
+            for stretch in (0..inner).step_by(STRETCH) {
+                let mut parts = [[T::zero(); COLUMNS]; ROWS];
+                for m in stretch..inner.min(stretch + STRETCH) {
+                    let mut values = [T::zero(); COLUMNS];
+                    let source = &data[m * columns + column..][..width];
+                    if width == COLUMNS {
+                        // A copy of known length stays in registers.
+                        values.copy_from_slice(&source[..COLUMNS]);
+                    } else {
+                        values[..width].copy_from_slice(source);
+                    }
+                    for (parts, weights) in parts.iter_mut().zip(weights) {
+                        for (part, value) in parts.iter_mut().zip(values) {
+                            *part += weights[m] * value;
+                        }
+                    }
+                }
+                for (sums, parts) in sums.iter_mut().zip(parts) {
+                    for (sum, part) in sums.iter_mut().zip(parts) {
+                        *sum += part;
                     }
                 }
             }

@@ -238,6 +238,14 @@ impl MelSpectrogram {
         Ok(out)
     }
 
+    /// The bands of one frame of `n_fft` samples; `spectrum` is working memory for its bins.
+    pub(crate) fn one_frame<T: Sample>(&self, frame: &[T], spectrum: &mut [T], mel: &mut Vec<T>) -> Result<()> {
+        self.stft.one_frame(frame, self.config.power, spectrum)?;
+        mel.resize(self.bank.n_rows(), T::zero());
+        self.bank.apply(spectrum, mel);
+        Ok(())
+    }
+
     /// The bands of a block of frames, frame by frame.
     pub(crate) fn apply_block<T: Sample>(&self, block: &[T], mel: &mut [T]) {
         for (bins, mel) in block.chunks_exact(self.stft.n_bins()).zip(mel.chunks_exact_mut(self.bank.n_rows())) {

@@ -399,6 +399,22 @@ impl Stft {
         Ok(())
     }
 
+    /// The spectrogram of one frame of `n_fft` samples.
+    pub(crate) fn one_frame<T: Sample>(&self, frame: &[T], power: f64, out: &mut [T]) -> Result<()> {
+        match &self.transform {
+            Transform::Parity(plan) => self.run_frame(plan, frame, out)?,
+            Transform::Fast(plan) => self.run_frame(plan, frame, out)?,
+        }
+        raise(out, power);
+        Ok(())
+    }
+
+    fn run_frame<T: Sample, F: Sample>(&self, plan: &Plan<F>, frame: &[T], out: &mut [T]) -> Result<()> {
+        let mut work = self.pool.take::<Work<F>>();
+        work.fit(plan);
+        plan.run(frame, out, Power, &mut work)
+    }
+
     fn blocks<T: Sample, O: Copy + Default + Send + 'static>(
         &self,
         samples: &[T],

@@ -117,7 +117,12 @@ mod tests {
             if pink {
                 make_pink(&mut values);
             }
-            Stft::new(&StftConfig::default()).unwrap().spectrogram(&values, 2.0).unwrap().sum_axis(ndarray::Axis(1)).to_vec()
+            Stft::new(&StftConfig::default())
+                .unwrap()
+                .spectrogram(&values, 2.0)
+                .unwrap()
+                .sum_axis(ndarray::Axis(1))
+                .to_vec()
         };
         for (pink, ratio) in [(true, 1.0), (false, 2.0)] {
             let spectrum = spectrum(pink);

@@ -1,5 +1,9 @@
 //! Changing the sampling rate.
 
+mod scipy;
+
+pub use scipy::{resample_fourier, resample_polyphase};
+
 use std::f64::consts::PI;
 use std::sync::Arc;
 
@@ -99,6 +103,8 @@ struct Filter<T> {
     /// The rates as a fraction: `up` outputs for `down` inputs.
     up: u64,
     down: u64,
+    /// Outputs for one input.
+    ratio: f64,
     /// Half the filter's length in input samples.
     half: usize,
     /// `phases + 1` rows of `2·half` taps.
@@ -165,7 +171,7 @@ impl<T: Sample> Filter<T> {
             let sum: f64 = row.iter().sum();
             taps.extend(row.iter().map(|&tap| T::narrow(tap / sum)));
         }
-        Ok(Self { up, down, half, taps, phases })
+        Ok(Self { up, down, ratio: to_rate / from_rate, half, taps, phases })
     }
 
     fn output(&self, inputs: &[T], phase: u64) -> T {
@@ -239,9 +245,9 @@ impl<T: Sample> Resampler<T> {
         Ok(Self { filter: Arc::new(filter), history, next: 0, phase: 0, received: 0, produced: 0 })
     }
 
-    /// How many samples come out for `n` samples in, all told: `ceil(n·to_rate/from_rate)`.
+    /// How many samples come out for `n` samples in, all told: `ceil(n·(to_rate/from_rate))`, as librosa counts them.
     pub fn output_len(&self, n: usize) -> usize {
-        (n as u128 * u128::from(self.filter.up)).div_ceil(u128::from(self.filter.down)) as usize
+        (n as f64 * self.filter.ratio).ceil() as usize
     }
 
     /// Takes the next samples and appends to `out` what they complete. The last outputs wait for later samples, as the
@@ -266,8 +272,9 @@ impl<T: Sample> Resampler<T> {
     pub fn finish(&mut self, out: &mut Vec<T>) {
         let total = self.output_len(self.received);
         if self.produced < total {
-            // The last output stands before the end of the input, so half a filter of silence completes it.
-            self.history.resize(self.history.len() + self.filter.half + 1, T::zero());
+            // The last output stands at most one step beyond the input, so a little more than half a filter completes it.
+            let more = self.filter.half + 1 + (self.filter.down / self.filter.up) as usize;
+            self.history.resize(self.history.len() + more, T::zero());
             self.drain(total, out);
         }
         self.history.clear();

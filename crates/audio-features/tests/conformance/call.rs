@@ -1,0 +1,700 @@
+//! From librosa's function names and parameters to this crate's.
+
+use audio_features as af;
+use audio_features::augment::TimeStretch;
+use audio_features::{Norm, PadMode, Precision, Reference, Sample, StftConfig, Window};
+use ndarray::{Array, Array2, ArrayD, ArrayView1, ArrayView2, Axis, Dimension, Ix1, Ix2, IxDyn, Zip};
+use serde_json::{Map, Value};
+
+use super::Data;
+use super::compare::Output;
+
+/// Why there is no result.
+pub(crate) enum Stop {
+    /// The function, or a parameter of it, is not known here.
+    Unsupported(String),
+    /// This crate returned an error, or its types cannot express the input.
+    Error(String),
+}
+
+impl From<af::Error> for Stop {
+    fn from(error: af::Error) -> Self {
+        Self::Error(error.to_string())
+    }
+}
+
+type Outputs = Result<Vec<Output>, Stop>;
+
+fn refused<T>(what: impl Into<String>) -> Result<T, Stop> {
+    Err(Stop::Error(what.into()))
+}
+
+fn unsupported<T>(what: impl Into<String>) -> Result<T, Stop> {
+    Err(Stop::Unsupported(what.into()))
+}
+
+/// The parameters of a case. Each is taken out as it is understood, so that what is left is not supported.
+struct Params(Map<String, Value>);
+
+impl Params {
+    fn take(&mut self, name: &str) -> Option<Value> {
+        self.0.remove(name)
+    }
+
+    fn f64(&mut self, name: &str, default: f64) -> Result<f64, Stop> {
+        Ok(self.optional_f64(name, Some(default))?.unwrap_or(f64::NAN))
+    }
+
+    /// A number that may be None.
+    fn optional_f64(&mut self, name: &str, default: Option<f64>) -> Result<Option<f64>, Stop> {
+        match self.take(name) {
+            None => Ok(default),
+            Some(Value::Null) => Ok(None),
+            Some(value) => match number(&value) {
+                Some(number) => Ok(Some(number)),
+                None => refused(format!("{name} = {value} is no number")),
+            },
+        }
+    }
+
+    fn usize(&mut self, name: &str, default: usize) -> Result<usize, Stop> {
+        Ok(self.optional_usize(name)?.unwrap_or(default))
+    }
+
+    fn optional_usize(&mut self, name: &str) -> Result<Option<usize>, Stop> {
+        match self.take(name) {
+            None | Some(Value::Null) => Ok(None),
+            Some(value) => match value.as_u64() {
+                Some(number) => Ok(Some(number as usize)),
+                None => refused(format!("{name} = {value} is no size")),
+            },
+        }
+    }
+
+    fn bool(&mut self, name: &str, default: bool) -> Result<bool, Stop> {
+        match self.take(name) {
+            None => Ok(default),
+            Some(Value::Bool(value)) => Ok(value),
+            Some(value) => refused(format!("{name} = {value} is neither true nor false")),
+        }
+    }
+
+    fn norm(&mut self, name: &str, default: Norm) -> Result<Norm, Stop> {
+        Ok(match self.take(name) {
+            None => default,
+            Some(Value::Null) => Norm::None,
+            Some(value) => match number(&value) {
+                Some(p) if p == f64::INFINITY => Norm::Max,
+                Some(p) if p == f64::NEG_INFINITY => Norm::Min,
+                Some(0.0) => Norm::Count,
+                Some(p) => Norm::P(p),
+                None => return refused(format!("{name} = {value} is no norm")),
+            },
+        })
+    }
+
+    fn window(&mut self) -> Result<Window, Stop> {
+        let Some(value) = self.take("window") else { return Ok(Window::Hann) };
+        if let Some(name) = value.as_str() {
+            return Ok(name.parse()?);
+        }
+        if let Some(beta) = number(&value) {
+            return Ok(Window::Kaiser { beta });
+        }
+        let Some(parts) = value.as_array() else { return refused("a window of no known kind") };
+        let numbers: Vec<f64> = parts.iter().skip(1).filter_map(number).collect();
+        Ok(match (parts.first().and_then(Value::as_str), numbers.as_slice()) {
+            (Some("kaiser"), &[beta]) => Window::Kaiser { beta },
+            (Some("gaussian"), &[std]) => Window::Gaussian { std },
+            (Some("general_gaussian"), &[p, sig]) => Window::GeneralGaussian { p, sig },
+            (Some("general_hamming"), &[alpha]) => Window::GeneralHamming { alpha },
+            (Some("tukey"), &[alpha]) => Window::Tukey { alpha },
+            (Some("exponential"), &[tau]) => Window::Exponential { tau },
+            (Some("exponential"), &[_, tau]) => Window::Exponential { tau },
+            (Some(name), &[]) => name.parse()?,
+            (None, _) => Window::Custom(parts.iter().filter_map(number).collect()),
+            (Some(name), _) => return unsupported(format!("window {name} with {} parameters", numbers.len())),
+        })
+    }
+
+    fn pad_mode(&mut self) -> Result<PadMode, Stop> {
+        match self.take("pad_mode") {
+            None => Ok(PadMode::Constant),
+            Some(value) => Ok(value.as_str().unwrap_or("").parse()?),
+        }
+    }
+
+    /// The parameters of a transform. A feature's default hop is 512, that of `stft` a quarter of the window.
+    fn stft(&mut self, feature: bool, fast: bool) -> Result<StftConfig, Stop> {
+        let n_fft = self.usize("n_fft", 2048)?;
+        let hop_length = self.optional_usize("hop_length")?.or(feature.then_some(512));
+        Ok(StftConfig {
+            n_fft,
+            hop_length,
+            win_length: self.optional_usize("win_length")?,
+            window: self.window()?,
+            center: self.bool("center", true)?,
+            pad_mode: self.pad_mode()?,
+            precision: if fast { Precision::Fast } else { Precision::Parity },
+        })
+    }
+
+    fn mel(&mut self, stft: StftConfig, norm: &str) -> Result<af::MelConfig, Stop> {
+        let norm = match self.0.get(norm).cloned() {
+            Some(Value::String(name)) if name == "slaney" => {
+                self.take(norm);
+                af::MelNorm::Slaney
+            }
+            Some(Value::String(name)) => return refused(format!("norm = {name}")),
+            None => af::MelNorm::Slaney,
+            Some(_) => af::MelNorm::Norm(self.norm(norm, Norm::None)?),
+        };
+        Ok(af::MelConfig {
+            sr: self.f64("sr", 22_050.0)?,
+            stft,
+            power: self.f64("power", 2.0)?,
+            n_mels: self.usize("n_mels", 128)?,
+            fmin: self.f64("fmin", 0.0)?,
+            fmax: self.optional_f64("fmax", None)?,
+            htk: self.bool("htk", false)?,
+            norm,
+        })
+    }
+
+    fn db(&mut self, defaults: af::DbConfig) -> Result<af::DbConfig, Stop> {
+        Ok(af::DbConfig {
+            reference: match self.optional_f64("ref", None)? {
+                Some(value) => Reference::Value(value),
+                None => defaults.reference,
+            },
+            amin: self.f64("amin", defaults.amin)?,
+            top_db: self.optional_f64("top_db", defaults.top_db)?,
+        })
+    }
+
+    /// That nothing is left over.
+    fn done(&self) -> Result<(), Stop> {
+        match self.0.keys().next() {
+            None => Ok(()),
+            Some(name) => unsupported(format!("parameter {name}")),
+        }
+    }
+}
+
+fn number(value: &Value) -> Option<f64> {
+    match value {
+        Value::Object(special) => match special.get("f")?.as_str()? {
+            "inf" => Some(f64::INFINITY),
+            "-inf" => Some(f64::NEG_INFINITY),
+            "nan" => Some(f64::NAN),
+            _ => None,
+        },
+        value => value.as_f64(),
+    }
+}
+
+/// Results have the samples' dtype, or one of their own.
+trait Kind: Copy {
+    const DTYPE: &'static str;
+    fn value(self) -> f64;
+}
+
+impl Kind for f32 {
+    const DTYPE: &'static str = "float32";
+    fn value(self) -> f64 {
+        f64::from(self)
+    }
+}
+
+impl Kind for f64 {
+    const DTYPE: &'static str = "float64";
+    fn value(self) -> f64 {
+        self
+    }
+}
+
+fn one<T: Kind, D: Dimension>(array: Array<T, D>) -> Outputs {
+    Ok(vec![output(array)])
+}
+
+fn output<T: Kind, D: Dimension>(array: Array<T, D>) -> Output {
+    Output { values: array.map(|x| x.value()).into_dyn(), dtype: T::DTYPE, amplification: None }
+}
+
+fn complex_output<T: Kind, D: Dimension>(array: &Array<realfft::num_complex::Complex<T>, D>) -> Output {
+    let dtype = if T::DTYPE == "float32" { "complex64" } else { "complex128" };
+    let (re, im) = (array.map(|z| z.re.value()).into_dyn(), array.map(|z| z.im.value()).into_dyn());
+    let values = ndarray::stack(Axis(re.ndim()), &[re.view(), im.view()]).expect("two arrays of one shape");
+    Output { values, dtype, amplification: None }
+}
+
+/// Calls `f` with every channel (the last axis), and puts the results together under the leading axes.
+fn channels<T: Sample, O: Clone, D: Dimension>(
+    input: &ArrayD<T>,
+    f: impl Fn(&[T]) -> Result<Array<O, D>, Stop>,
+) -> Result<ArrayD<O>, Stop> {
+    let leading = input.shape()[..input.ndim() - 1].to_vec();
+    let parts: Vec<ArrayD<O>> = input
+        .lanes(Axis(input.ndim() - 1))
+        .into_iter()
+        .map(|channel| f(&channel.to_vec()).map(Array::into_dyn))
+        .collect::<Result<_, _>>()?;
+    let views: Vec<_> = parts.iter().map(|part| part.view()).collect();
+    let stacked = ndarray::stack(Axis(0), &views).expect("channels of one shape");
+    let shape: Vec<usize> = leading.iter().chain(parts[0].shape()).copied().collect();
+    Ok(stacked.to_shape(IxDyn(&shape)).expect("as many values").into_owned())
+}
+
+fn matrix<T: Clone>(array: &ArrayD<T>) -> Result<ArrayView2<'_, T>, Stop> {
+    array.view().into_dimensionality::<Ix2>().or_else(|_| unsupported("more than two axes"))
+}
+
+fn vector<T: Clone>(array: &ArrayD<T>) -> Result<ArrayView1<'_, T>, Stop> {
+    array.view().into_dimensionality::<Ix1>().or_else(|_| unsupported("more than one axis"))
+}
+
+/// Calls librosa's `function` here.
+pub(crate) fn call(function: &str, inputs: &[Data], params: &Map<String, Value>, fast: bool) -> Outputs {
+    let params = Params(params.clone());
+    match inputs.first() {
+        None => tables(function, params, fast),
+        Some(Data::F32(input)) => signal(function, input, params, fast),
+        Some(Data::F64(input)) => signal(function, input, params, fast),
+        Some(Data::Integers(..)) => refused("samples are f32 or f64"),
+    }
+}
+
+/// Functions without input.
+fn tables(function: &str, mut p: Params, _fast: bool) -> Outputs {
+    match function {
+        "filters.mel" => {
+            let n_fft = p.usize("n_fft", 2048)?;
+            let config = p.mel(StftConfig { n_fft, ..StftConfig::default() }, "norm")?;
+            p.done()?;
+            one(af::mel_filters(&config)?)
+        }
+        "filters.chroma" => {
+            let config = af::ChromaFilterConfig {
+                sr: p.f64("sr", 22_050.0)?,
+                n_fft: p.usize("n_fft", 2048)?,
+                n_chroma: p.usize("n_chroma", 12)?,
+                tuning: p.f64("tuning", 0.0)?,
+                ctroct: p.f64("ctroct", 5.0)?,
+                octwidth: p.optional_f64("octwidth", Some(2.0))?,
+                norm: p.norm("norm", Norm::P(2.0))?,
+                base_c: p.bool("base_c", true)?,
+            };
+            p.done()?;
+            one(af::chroma_filters(&config)?)
+        }
+        "filters.get_window" => {
+            let (window, length, periodic) = (p.window()?, p.usize("Nx", 0)?, p.bool("fftbins", true)?);
+            p.done()?;
+            one(ndarray::Array1::from(window.samples(length, periodic)?))
+        }
+        "mel_frequencies" => {
+            let (n, fmin, fmax) = (p.usize("n_mels", 128)?, p.f64("fmin", 0.0)?, p.f64("fmax", 11_025.0)?);
+            let htk = p.bool("htk", false)?;
+            p.done()?;
+            one(ndarray::Array1::from(af::mel_frequencies(n, fmin, fmax, htk)))
+        }
+        "fft_frequencies" => {
+            let (sr, n_fft) = (p.f64("sr", 22_050.0)?, p.usize("n_fft", 2048)?);
+            p.done()?;
+            one(ndarray::Array1::from(af::fft_frequencies(sr, n_fft)))
+        }
+        _ => unsupported(format!("function {function}")),
+    }
+}
+
+/// Functions of a waveform, a spectrogram or a list of numbers.
+fn signal<T: Sample + Kind>(function: &str, input: &ArrayD<T>, mut p: Params, fast: bool) -> Outputs {
+    if input.ndim() == 0 {
+        return refused("a number is no signal");
+    }
+    match function {
+        "stft" => {
+            let stft = af::Stft::new(&p.stft(false, fast)?)?;
+            p.done()?;
+            let spectra = channels(input, |x| Ok(stft.process(x)?))?;
+            Ok(vec![complex_output(&spectra)])
+        }
+        "istft" => {
+            let length = p.optional_usize("length")?;
+            let config = p.stft(false, fast)?;
+            p.done()?;
+            let (stft, istft) = (af::Stft::new(&config)?, af::Istft::new(&config)?);
+            let signal =
+                channels(input, |x| Ok(ndarray::Array1::from(istft.process(stft.process(x)?.view(), length)?)))?;
+            let frames = stft.n_frames(input.shape()[input.ndim() - 1])?;
+            let length = signal.shape()[signal.ndim() - 1];
+            let weights = window_weights(&config, frames, length)?;
+            let amplification = (0..signal.len()).map(|i| (1.0 / weights[i % length]).max(1.0)).collect();
+            Ok(vec![Output { amplification: Some(amplification), ..output(signal) }])
+        }
+        "magphase" => {
+            let power = p.f64("power", 1.0)?;
+            p.done()?;
+            let config = StftConfig { n_fft: 256, ..StftConfig::default() };
+            let spectrum = af::Stft::new(&config)?.process(&vector(input)?.to_vec())?;
+            let (magnitude, phase) = af::magphase(spectrum.view(), power);
+            Ok(vec![output(magnitude), complex_output(&phase)])
+        }
+        "melspectrogram" => {
+            let stft = p.stft(true, fast)?;
+            let mel = af::MelSpectrogram::new(&p.mel(stft, "norm")?)?;
+            p.done()?;
+            one(channels(input, |x| Ok(mel.process(x)?))?)
+        }
+        "melspectrogram[S]" => {
+            let spectrogram = matrix(input)?;
+            let stft = StftConfig { n_fft: 2 * (spectrogram.nrows() - 1), ..StftConfig::default() };
+            let mel = af::MelSpectrogram::new(&p.mel(stft, "norm")?)?;
+            p.done()?;
+            one(mel.from_spectrogram(spectrogram)?)
+        }
+        "mfcc" | "mfcc[S]" => {
+            let norm = match p.take("norm") {
+                None => af::DctNorm::Ortho,
+                Some(Value::Null) => af::DctNorm::None,
+                Some(Value::String(name)) if name == "ortho" => af::DctNorm::Ortho,
+                Some(other) => return refused(format!("norm = {other}")),
+            };
+            let dct_type = u8::try_from(p.usize("dct_type", 2)?).unwrap_or(u8::MAX);
+            let (n_mfcc, lifter) = (p.usize("n_mfcc", 20)?, p.f64("lifter", 0.0)?);
+            let stft = p.stft(true, fast)?;
+            let mut mel = p.mel(stft, "mel_norm")?;
+            p.done()?;
+            let config = |mel| af::MfccConfig { mel, n_mfcc, dct_type, norm, lifter, ..af::MfccConfig::default() };
+            if function == "mfcc[S]" {
+                mel.n_mels = matrix(input)?.nrows();
+                return one(af::Mfcc::new(&config(mel))?.from_log_mel(matrix(input)?)?);
+            }
+            let mfcc = af::Mfcc::new(&config(mel))?;
+            one(channels(input, |x| Ok(mfcc.process(x)?))?)
+        }
+        "chroma_stft" | "chroma_stft[S]" => chroma(function, input, p, fast),
+        "zero_crossing_rate" => {
+            let config = af::ZcrConfig {
+                frame_length: p.usize("frame_length", 2048)?,
+                hop_length: p.usize("hop_length", 512)?,
+                center: p.bool("center", true)?,
+                threshold: p.f64("threshold", 1e-10)?,
+                zero_pos: p.bool("zero_pos", true)?,
+                pad: p.bool("pad", false)?,
+            };
+            p.done()?;
+            one(channels(input, |x| Ok(af::zero_crossing_rate(x, &config)?))?)
+        }
+        "rms" => {
+            let config = af::RmsConfig {
+                frame_length: p.usize("frame_length", 2048)?,
+                hop_length: p.usize("hop_length", 512)?,
+                center: p.bool("center", true)?,
+                pad_mode: p.pad_mode()?,
+            };
+            p.done()?;
+            one(channels(input, |x| Ok(af::rms(x, &config)?))?)
+        }
+        "rms[S]" => {
+            let frame_length = p.usize("frame_length", 2048)?;
+            p.take("hop_length");
+            p.done()?;
+            one(af::rms_from_spectrogram(matrix(input)?, frame_length)?)
+        }
+        "estimate_tuning" | "piptrack" | "pitch_tuning" => tuning(function, input, p, fast),
+        "tonnetz" => {
+            p.done()?;
+            // librosa's tonnetz of a float32 chromagram is float64, as its basis is.
+            one(af::tonnetz(matrix(input)?)?)
+        }
+        "delta" => {
+            let mode = match p.take("mode").as_ref().map(|mode| mode.as_str().unwrap_or("")) {
+                None | Some("interp") => af::DeltaMode::Interp,
+                Some("nearest") => af::DeltaMode::Nearest,
+                Some("mirror") => af::DeltaMode::Mirror,
+                Some("constant") => af::DeltaMode::Constant,
+                Some("wrap") => af::DeltaMode::Wrap,
+                Some(other) => return refused(format!("mode = {other}")),
+            };
+            let config = af::DeltaConfig { width: p.usize("width", 9)?, order: p.usize("order", 1)?, mode };
+            p.done()?;
+            one(af::delta(input, &config)?)
+        }
+        "power_to_db" | "power_to_db[ref=max]" => {
+            let mut config = p.db(af::DbConfig::default())?;
+            p.done()?;
+            if function.ends_with(']') {
+                config.reference = Reference::Max;
+            }
+            one(af::power_to_db(input, &config)?)
+        }
+        "amplitude_to_db" => {
+            let config = p.db(af::DbConfig::amplitude())?;
+            p.done()?;
+            one(af::amplitude_to_db(input, &config)?)
+        }
+        "db_to_power" | "db_to_amplitude" => {
+            let reference = p.f64("ref", 1.0)?;
+            p.done()?;
+            if function == "db_to_power" {
+                one(af::db_to_power(input, reference))
+            } else {
+                one(af::db_to_amplitude(input, reference))
+            }
+        }
+        "hz_to_mel" | "mel_to_hz" => {
+            let htk = p.bool("htk", false)?;
+            p.done()?;
+            let convert = if function == "hz_to_mel" { af::hz_to_mel } else { af::mel_to_hz };
+            one(input.mapv(|x| convert(x.widen(), htk)))
+        }
+        "hz_to_octs" | "octs_to_hz" => {
+            let (tuning, bins) = (p.f64("tuning", 0.0)?, p.usize("bins_per_octave", 12)?);
+            p.done()?;
+            let convert = if function == "hz_to_octs" { af::hz_to_octs } else { af::octs_to_hz };
+            one(input.mapv(|x| convert(x.widen(), tuning, bins)))
+        }
+        "A4_to_tuning" => {
+            let bins = p.usize("bins_per_octave", 12)?;
+            p.done()?;
+            one(input.mapv(|x| af::a4_to_tuning(x.widen(), bins)))
+        }
+        "effects.time_stretch" | "time_stretch" => {
+            let rate = p.f64("rate", 1.0)?;
+            let stretch = TimeStretch::new(&p.stft(false, fast)?)?;
+            p.done()?;
+            one(channels(input, |x| Ok(ndarray::Array1::from(stretch.time_stretch(x, rate)?)))?)
+        }
+        "effects.pitch_shift" | "pitch_shift" => {
+            let (sr, n_steps, bins) = (p.f64("sr", 22_050.0)?, p.f64("n_steps", 0.0)?, p.usize("bins_per_octave", 12)?);
+            let stretch = TimeStretch::new(&p.stft(false, fast)?)?;
+            p.done()?;
+            let semitones = n_steps * 12.0 / bins as f64;
+            one(channels(input, |x| Ok(ndarray::Array1::from(stretch.pitch_shift(x, sr, semitones)?)))?)
+        }
+        "yin" | "pyin" => pitch(function, input, p),
+        "effects.trim" | "trim" | "effects.split" | "split" => silence(function, input, p),
+        "effects.preemphasis" | "preemphasis" | "effects.deemphasis" | "deemphasis" => {
+            let coef = p.f64("coef", 0.97)?;
+            p.done()?;
+            let filter = if function.ends_with("preemphasis") { af::preemphasis } else { af::deemphasis };
+            one(channels(input, |x| Ok(ndarray::Array1::from(filter(x, coef)?)))?)
+        }
+        "resample" => {
+            let (from, to) = (p.f64("orig_sr", f64::NAN)?, p.f64("target_sr", f64::NAN)?);
+            let kind = p.take("res_type").and_then(|kind| kind.as_str().map(str::to_owned));
+            p.done()?;
+            let whole = |rate: f64| if rate.fract() == 0.0 && rate > 0.0 { rate as u32 } else { 0 };
+            match kind.as_deref() {
+                None | Some("soxr_hq") => {}
+                Some("polyphase") => {
+                    return one(channels(input, |x| {
+                        Ok(ndarray::Array1::from(af::resample_polyphase(x, whole(from), whole(to))?))
+                    })?);
+                }
+                Some("fft" | "scipy") => {
+                    return one(channels(input, |x| {
+                        Ok(ndarray::Array1::from(af::resample_fourier(x, whole(from), whole(to))?))
+                    })?);
+                }
+                Some(other) => return unsupported(format!("res_type {other}")),
+            }
+            let config = af::ResamplerConfig { from_rate: from, to_rate: to, ..af::ResamplerConfig::default() };
+            one(channels(input, |x| Ok(ndarray::Array1::from(af::resample_with(x, &config)?)))?)
+        }
+        _ => match function.strip_prefix("spectral_").or(function.strip_prefix("poly_")) {
+            Some(_) => spectral(function, input, p, fast),
+            None => unsupported(format!("function {function}")),
+        },
+    }
+}
+
+/// How much of all squared windows reaches each sample.
+fn window_weights(config: &StftConfig, frames: usize, length: usize) -> Result<Vec<f64>, Stop> {
+    let window = config.window.samples(config.win_length(), true)?;
+    let left = (config.n_fft - window.len()) / 2;
+    let start = if config.center { config.n_fft / 2 } else { 0 };
+    let mut weights = vec![0.0; length];
+    for t in 0..frames {
+        for (n, w) in window.iter().enumerate() {
+            let place = (t * config.hop_length() + left + n).checked_sub(start);
+            if let Some(weight) = place.and_then(|place| weights.get_mut(place)) {
+                *weight += w * w;
+            }
+        }
+    }
+    // Where nothing reaches, nothing is divided.
+    Ok(weights.into_iter().map(|w| if w > f64::from(f32::MIN_POSITIVE) { w } else { 1.0 }).collect())
+}
+
+fn chroma<T: Sample + Kind>(function: &str, input: &ArrayD<T>, mut p: Params, fast: bool) -> Outputs {
+    let mut config = af::ChromaConfig {
+        sr: p.f64("sr", 22_050.0)?,
+        norm: p.norm("norm", Norm::Max)?,
+        tuning: p.optional_f64("tuning", None)?,
+        n_chroma: p.usize("n_chroma", 12)?,
+        ctroct: p.f64("ctroct", 5.0)?,
+        octwidth: p.optional_f64("octwidth", Some(2.0))?,
+        base_c: p.bool("base_c", true)?,
+        stft: p.stft(true, fast)?,
+    };
+    p.done()?;
+    if function.ends_with(']') {
+        let spectrogram = matrix(input)?;
+        config.stft.n_fft = 2 * (spectrogram.nrows() - 1);
+        return one(af::Chroma::new(&config)?.from_spectrogram(spectrogram)?);
+    }
+    let mut chroma = af::Chroma::new(&config)?;
+    if input.ndim() > 1 && config.tuning.is_none() {
+        // One tuning for all channels: their frames one after another have it.
+        let spectra = channels(input, |x| Ok(chroma.stft().spectrogram(x, 2.0)?))?;
+        let spectra = spectra
+            .to_shape((
+                spectra.len() / spectra.shape()[spectra.ndim() - 2..].iter().product::<usize>(),
+                chroma.stft().n_bins(),
+                spectra.shape()[spectra.ndim() - 1],
+            ))
+            .expect("channels")
+            .into_owned();
+        let views: Vec<_> = spectra.outer_iter().collect();
+        let joined = ndarray::concatenate(Axis(1), &views).expect("channels of one height");
+        let pitch = af::PiptrackConfig { sr: config.sr, ..af::PiptrackConfig::default() };
+        config.tuning = Some(af::estimate_tuning(joined.view(), &pitch, 0.01, config.n_chroma)?);
+        chroma = af::Chroma::new(&config)?;
+    }
+    one(channels(input, |x| Ok(chroma.process(x)?))?)
+}
+
+fn tuning<T: Sample + Kind>(function: &str, input: &ArrayD<T>, mut p: Params, fast: bool) -> Outputs {
+    let (resolution, bins) = (p.f64("resolution", 0.01)?, p.usize("bins_per_octave", 12)?);
+    if function == "pitch_tuning" {
+        p.done()?;
+        let tuning = af::pitch_tuning(&vector(input)?.to_vec(), resolution, bins)?;
+        return one(ndarray::arr0(tuning));
+    }
+    let defaults = af::PiptrackConfig::default();
+    let config = af::PiptrackConfig {
+        sr: p.f64("sr", defaults.sr)?,
+        fmin: p.f64("fmin", defaults.fmin)?,
+        fmax: p.f64("fmax", defaults.fmax)?,
+        threshold: p.f64("threshold", defaults.threshold)?,
+        reference: p.optional_f64("ref", None)?,
+    };
+    // `piptrack` has the hop of `stft`, a quarter of the window.
+    let stft = af::Stft::new(&p.stft(false, fast)?)?;
+    p.done()?;
+    let spectrogram = stft.spectrogram(&vector(input)?.to_vec(), 1.0)?;
+    if function == "estimate_tuning" {
+        return one(ndarray::arr0(af::estimate_tuning(spectrogram.view(), &config, resolution, bins)?));
+    }
+    let (pitches, magnitudes) = af::piptrack(spectrogram.view(), &config)?;
+    Ok(vec![output(pitches), output(magnitudes)])
+}
+
+fn pitch<T: Sample + Kind>(function: &str, input: &ArrayD<T>, mut p: Params) -> Outputs {
+    let defaults = af::PyinConfig::default();
+    let yin = af::YinConfig {
+        sr: p.f64("sr", 22_050.0)?,
+        fmin: p.f64("fmin", f64::NAN)?,
+        fmax: p.f64("fmax", f64::NAN)?,
+        frame_length: p.usize("frame_length", 2048)?,
+        hop_length: p.optional_usize("hop_length")?,
+        trough_threshold: p.f64("trough_threshold", 0.1)?,
+        center: p.bool("center", true)?,
+        pad_mode: p.pad_mode()?,
+    };
+    if function == "yin" {
+        p.done()?;
+        return one(channels(input, |x| Ok(ndarray::Array1::from(af::yin(x, &yin)?)))?);
+    }
+    let config = af::PyinConfig {
+        yin,
+        n_thresholds: p.usize("n_thresholds", defaults.n_thresholds)?,
+        beta_parameters: defaults.beta_parameters,
+        boltzmann_parameter: p.f64("boltzmann_parameter", defaults.boltzmann_parameter)?,
+        resolution: p.f64("resolution", defaults.resolution)?,
+        max_transition_rate: p.f64("max_transition_rate", defaults.max_transition_rate)?,
+        switch_prob: p.f64("switch_prob", defaults.switch_prob)?,
+        no_trough_prob: p.f64("no_trough_prob", defaults.no_trough_prob)?,
+        transition_min_prob: p.f64("transition_min_prob", defaults.transition_min_prob)?,
+    };
+    p.done()?;
+    let track = af::pyin(&vector(input)?.to_vec(), &config)?;
+    let voiced = track.voiced.iter().map(|&voiced| f64::from(u8::from(voiced))).collect::<ndarray::Array1<f64>>();
+    Ok(vec![
+        output(ndarray::Array1::from(track.f0)),
+        Output { values: voiced.into_dyn(), dtype: "bool", amplification: None },
+        output(ndarray::Array1::from(track.voiced_probability)),
+    ])
+}
+
+fn silence<T: Sample + Kind>(function: &str, input: &ArrayD<T>, mut p: Params) -> Outputs {
+    let defaults = af::SilenceConfig::default();
+    let config = af::SilenceConfig {
+        top_db: p.f64("top_db", defaults.top_db)?,
+        reference: p.optional_f64("ref", None)?.map_or(Reference::Max, Reference::Value),
+        frame_length: p.usize("frame_length", defaults.frame_length)?,
+        hop_length: p.usize("hop_length", defaults.hop_length)?,
+    };
+    p.done()?;
+    let samples = vector(input)?.to_vec();
+    let integers = |values: ArrayD<f64>| Output { values, dtype: "int64", amplification: None };
+    if function.ends_with("trim") {
+        let range = af::trim(&samples, &config)?;
+        let bounds = ndarray::arr1(&[range.start as f64, range.end as f64]).into_dyn();
+        return Ok(vec![output(ndarray::Array1::from(samples[range].to_vec())), integers(bounds)]);
+    }
+    let parts = af::split(&samples, &config)?;
+    let mut bounds = Array2::zeros((parts.len(), 2));
+    Zip::from(bounds.rows_mut()).and(&ndarray::Array1::from(parts)).for_each(|mut row, part| {
+        row[0] = part.start as f64;
+        row[1] = part.end as f64;
+    });
+    Ok(vec![integers(bounds.into_dyn())])
+}
+
+fn spectral<T: Sample + Kind>(function: &str, input: &ArrayD<T>, mut p: Params, fast: bool) -> Outputs {
+    let name = function.trim_end_matches("[S]");
+    let sr = p.f64("sr", 22_050.0)?;
+    let stft = if function == name { Some(p.stft(true, fast)?) } else { None };
+    let n_fft = match &stft {
+        Some(stft) => stft.n_fft,
+        None => 2 * (matrix(input)?.nrows() - 1),
+    };
+    let freq = af::fft_frequencies(sr, n_fft);
+    // One closure for each feature, so that its parameters are read once, before the signal is.
+    let contrast = af::ContrastConfig {
+        sr,
+        fmin: p.f64("fmin", 200.0)?,
+        n_bands: p.usize("n_bands", 6)?,
+        quantile: p.f64("quantile", 0.02)?,
+        linear: p.bool("linear", false)?,
+    };
+    let (exponent, roll_percent) = (p.f64("p", 2.0)?, p.f64("roll_percent", 0.85)?);
+    let (amin, power, order) = (p.f64("amin", 1e-10)?, p.f64("power", 2.0)?, p.usize("order", 1)?);
+    p.done()?;
+
+    let doubles = |magnitude: ArrayView2<'_, T>| -> Result<Array2<f64>, Stop> {
+        Ok(match name {
+            "spectral_centroid" => af::spectral_centroid(magnitude, &freq)?,
+            "spectral_bandwidth" => af::spectral_bandwidth(magnitude, &freq, exponent)?,
+            "spectral_rolloff" => af::spectral_rolloff(magnitude, &freq, roll_percent)?,
+            "spectral_contrast" => af::spectral_contrast(magnitude, &freq, &contrast)?,
+            "poly_features" => af::poly_features(magnitude, &freq, order)?,
+            _ => return unsupported(format!("function {function}")),
+        })
+    };
+    let Some(stft) = stft else {
+        return if name == "spectral_flatness" {
+            one(af::spectral_flatness(matrix(input)?, amin, power)?)
+        } else {
+            one(doubles(matrix(input)?)?)
+        };
+    };
+    let stft = af::Stft::new(&stft)?;
+    if name == "spectral_flatness" {
+        return one(channels(input, |x| Ok(af::spectral_flatness(stft.spectrogram(x, 1.0)?.view(), amin, power)?))?);
+    }
+    one(channels(input, |x| doubles(stft.spectrogram(x, 1.0)?.view()))?)
+}
