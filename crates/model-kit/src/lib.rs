@@ -1,4 +1,4 @@
-//! What face and speech models share: LibTorch plumbing through [tch](https://docs.rs/tch), and honest evaluation.
+//! What face and speech models share: LibTorch plumbing through `tch`, and honest evaluation.
 //!
 //! - [`device`]: where networks run and on how many threads; finds CUDA at run time.
 //! - [`layers`]: layers as plain structs, and the [`Network`](layers::Network) trait.
