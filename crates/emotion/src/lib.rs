@@ -96,3 +96,8 @@ pub use pipeline::{Progress, Stage};
 #[cfg(all(feature = "video", feature = "face"))]
 pub use sink::{AnalysedFrame, FaceView, FrameSink};
 pub use timeline::Timeline;
+
+/// The README's example is compiled as it stands.
+#[cfg(all(doctest, feature = "video", feature = "face", feature = "speech", feature = "pretrained"))]
+#[doc = include_str!("../../../README.md")]
+struct Readme;
