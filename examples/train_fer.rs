@@ -5,8 +5,8 @@
 //! cargo run --release --example train_fer -- --data fer2013.csv --out runs/fer --resume
 //! ```
 //!
-//! The folder gets `metrics.csv`, `last.safetensors` (everything that `--resume` needs), `best.safetensors` (the best
-//! epoch's weights) and, at the end, `model.safetensors`: the same in half precision and calibrated, as
+//! The folder gets `metrics.csv`, `curves.png`, `last.safetensors` (everything that `--resume` needs), `best.safetensors`
+//! (the best epoch's weights) and, at the end, `model.safetensors`: the same in half precision and calibrated, as
 //! `FerModel::load` reads it.
 
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "it talks to the one who runs it")]
@@ -24,6 +24,7 @@ use fer_model::train::{Recipe, Run, export, train};
 use indicatif::{ProgressBar, ProgressStyle};
 use model_kit::callback::{Callback, CsvLog, Flow, StepInfo};
 use model_kit::device::{Device, set_threads};
+use model_kit::plots::{TrainingLog, training_curves};
 use model_kit::trainer::EpochRecord;
 
 #[derive(Parser)]
@@ -96,6 +97,8 @@ fn main() -> Result<()> {
     let mut log = CsvLog::new(options.out.join("metrics.csv"));
     let mut console = Console::new(recipe.train.epochs);
     let report = train(&recipe, &run, &training, &public, &mut [&mut log, &mut console])?;
+    let history = TrainingLog::load(&options.out.join("metrics.csv"))?;
+    training_curves(&history, "Training on FER-2013").save(&options.out.join("curves.png"))?;
 
     let model = options.out.join("model.safetensors");
     let best = report.best.context("no epoch was finished")?;

@@ -10,8 +10,8 @@
 //! ```
 //!
 //! DATA holds `ravdess/`, `tess/`, `savee/`, `cremad/` and `emodb/` as published, whichever are there. The folder of the
-//! run gets `metrics.csv`, `last.safetensors` (everything that `--resume` needs) and `model.safetensors`, as
-//! `SerModel::load` reads it.
+//! run gets `metrics.csv`, `curves.png`, `last.safetensors` (everything that `--resume` needs) and `model.safetensors`,
+//! as `SerModel::load` reads it.
 
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "it talks to the one who runs it")]
 
@@ -25,6 +25,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use model_kit::callback::{Callback, CsvLog, Flow, StepInfo};
 use model_kit::device::{Device, set_threads};
 use model_kit::metrics::{Confusion, Reliability};
+use model_kit::plots::{TrainingLog, training_curves};
 use model_kit::trainer::EpochRecord;
 use ser_model::SerModel;
 use ser_model::arch::Architecture;
@@ -130,6 +131,8 @@ fn main() -> Result<()> {
     let mut log = CsvLog::new(options.out.join("metrics.csv"));
     let mut console = Console::new();
     let trained = train(&recipe, &run, &training, &validation, &mut [&mut log, &mut console])?;
+    let history = TrainingLog::load(&options.out.join("metrics.csv"))?;
+    training_curves(&history, &format!("Training of {}", options.name)).save(&options.out.join("curves.png"))?;
     println!(
         "temperature {:.3}; written to {}",
         trained.model.config().temperature,
