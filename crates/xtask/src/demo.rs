@@ -1,12 +1,12 @@
 //! `cargo xtask demo`: set up, analyse a clip, say where the results are.
 
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
+use std::process::{Command, ExitCode};
 
 use crate::Result;
 use crate::cache::{self, Cache};
 use crate::project::Project;
-use crate::setup::{self, Layout, Wanted};
+use crate::setup::{self, Layout, Wanted, demo_clip};
 use crate::shell;
 use crate::ui;
 
@@ -21,8 +21,23 @@ pub(crate) fn run(layout: Option<Layout>, args: &[String]) -> Result<ExitCode> {
     }
     setup::run(&project, &Wanted { layout, demo_clip: clip.is_none() })?;
 
-    let mut analyze = project.cargo();
-    analyze.args(["run", "--release", "-p", "emotion", "--example", "analyze_video", "--"]);
+    // Both programs in one go: built one after the other, they would share less of what they have in common.
+    let cache = Cache::locate()?;
+    let make_clip = clip.is_none() && !demo_clip::present(&cache);
+    let mut build = project.cargo();
+    build.args(["build", "--release", "-p", "emotion", "--example", "analyze_video"]);
+    if make_clip {
+        build.args(["-p", "video-io", "--example", "make_demo_clip"]);
+    }
+    let code = shell::pass_through(&mut build)?;
+    if code != ExitCode::SUCCESS {
+        return Ok(code);
+    }
+    if make_clip {
+        demo_clip::encode(&example("make_demo_clip")?, &cache)?;
+    }
+
+    let mut analyze = Command::new(example("analyze_video")?);
     let out = match (asked_folder(rest), &clip) {
         (Some(asked), _) => asked,
         (None, Some(clip)) => beside(clip),
@@ -32,15 +47,19 @@ pub(crate) fn run(layout: Option<Layout>, args: &[String]) -> Result<ExitCode> {
             out
         }
     };
-    let clip = match clip {
-        Some(clip) => clip,
-        None => Cache::locate()?.clip(),
-    };
+    let clip = clip.unwrap_or_else(|| cache.clip());
     let code = shell::pass_through(analyze.arg(clip).args(rest))?;
     if code == ExitCode::SUCCESS {
         show(&out);
     }
     Ok(code)
+}
+
+/// An example that cargo has just built. This program lies in the same target folder, wherever the user keeps that.
+fn example(name: &str) -> Result<PathBuf> {
+    let this = std::env::current_exe().map_err(|e| format!("cannot tell where this program lies: {e}"))?;
+    let target = this.ancestors().nth(2).unwrap_or(Path::new("target"));
+    Ok(target.join("release").join("examples").join(name))
 }
 
 /// The folder that the user names with `--out`.

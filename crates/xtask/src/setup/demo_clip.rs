@@ -1,12 +1,11 @@
 //! The demo clip, made on the spot: a public-domain portrait, moved as a hand-held camera would, over synthetic speech.
 
-use std::path::PathBuf;
-use std::process::{Command, ExitCode, Stdio};
+use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use crate::Result;
 use crate::cache::Cache;
 use crate::pip;
-use crate::project::Project;
 use crate::shell;
 use crate::ui::{self, Ui};
 use crate::wheels::SCIKIT_IMAGE;
@@ -20,13 +19,18 @@ pub(crate) fn present(cache: &Cache) -> bool {
 }
 
 /// Whether making the clip needs a download.
-pub(crate) fn parts_missing(cache: &Cache) -> bool {
+pub(crate) fn download_needed(cache: &Cache) -> bool {
     !cache.portrait().is_file()
+}
+
+/// Whether a part that the clip is made of is missing.
+pub(crate) fn parts_missing(cache: &Cache) -> bool {
+    download_needed(cache) || !cache.speech().is_file()
 }
 
 /// Fetches the portrait: NASA's official one of Eileen Collins, packaged with scikit-image's sample pictures.
 pub(crate) fn fetch_portrait(cache: &Cache, ui: &Ui) -> Result<()> {
-    if !parts_missing(cache) {
+    if !download_needed(cache) {
         return Ok(());
     }
     let name = "portrait";
@@ -40,28 +44,29 @@ pub(crate) fn fetch_portrait(cache: &Cache, ui: &Ui) -> Result<()> {
     })
 }
 
-/// Lets espeak-ng speak, then puts picture and sound together with the workspace's own encoder.
-pub(crate) fn make(project: &Project, cache: &Cache, ui: &Ui) -> Result<()> {
+/// Lets espeak-ng speak.
+pub(crate) fn speak(cache: &Cache, ui: &Ui) -> Result<()> {
     let name = "speech";
-    if !cache.speech().is_file()
-        && let Some(stage) = cache.stage(&cache.speech(), ui, name)?
-    {
-        ui.step(name, "espeak-ng", || {
-            let made = stage.path().join("speech.wav");
-            shell::quiet(Command::new("espeak-ng").args(["-v", "en-us", "-s", "150", "-w"]).arg(&made).arg(WORDS))?;
-            stage.publish(&made)
-        })?;
+    if cache.speech().is_file() {
+        return Ok(());
     }
-    let name = "demo clip";
-    let Some(stage) = cache.stage(&cache.clip(), ui, name)? else { return Ok(()) };
-    ui.line(name, "building the encoder, then the clip");
-    let made = stage.path().join("clip.mp4");
-    let mut cargo = project.cargo();
-    cargo.args(["run", "--release", "-p", "video-io", "--example", "make_demo_clip", "--"]);
-    cargo.arg("--portrait").arg(cache.portrait()).arg("--speech").arg(cache.speech()).arg("--out").arg(&made);
-    // In the open: a first build takes minutes, and cargo shows its own progress.
-    if shell::pass_through(cargo.stdout(Stdio::null()))? != ExitCode::SUCCESS {
-        return Err("the demo clip could not be made; cargo says why above".to_owned());
-    }
-    stage.publish(&made)
+    let Some(stage) = cache.stage(&cache.speech(), ui, name)? else { return Ok(()) };
+    ui.step(name, "espeak-ng", || {
+        let made = stage.path().join("speech.wav");
+        shell::quiet(Command::new("espeak-ng").args(["-v", "en-us", "-s", "150", "-w"]).arg(&made).arg(WORDS))?;
+        stage.publish(&made)
+    })
+}
+
+/// Puts picture and sound together with the workspace's own encoder, the example `make_demo_clip`, which is built.
+pub(crate) fn encode(encoder: &Path, cache: &Cache) -> Result<()> {
+    let (ui, name) = (Ui::new(), "demo clip");
+    let Some(stage) = cache.stage(&cache.clip(), &ui, name)? else { return Ok(()) };
+    ui.step(name, "putting portrait and speech together", || {
+        let made = stage.path().join("clip.mp4");
+        let mut command = Command::new(encoder);
+        command.arg("--portrait").arg(cache.portrait()).arg("--speech").arg(cache.speech()).arg("--out").arg(&made);
+        shell::quiet(&mut command)?;
+        stage.publish(&made)
+    })
 }

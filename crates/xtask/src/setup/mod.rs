@@ -19,7 +19,7 @@ use crate::ui::{self, Ui};
 pub(crate) struct Wanted {
     /// Which LibTorch, where the user said so.
     pub(crate) layout: Option<Layout>,
-    /// Whether the demo clip is needed too.
+    /// Whether what the demo clip is made of is needed too.
     pub(crate) demo_clip: bool,
 }
 
@@ -31,8 +31,9 @@ pub(crate) fn run(project: &Project, wanted: &Wanted) -> Result<()> {
 
     let libtorch = libtorch::Job::new(project, &cache, wanted.layout)?;
     let weights = !mtcnn::present(&cache);
-    let clip = wanted.demo_clip && !demo_clip::present(&cache);
-    let downloads = libtorch.download_needed() || weights || (clip && demo_clip::parts_missing(&cache));
+    // The clip itself is made once the program that makes it can be built: see `demo.rs`.
+    let clip = wanted.demo_clip && !demo_clip::present(&cache) && demo_clip::parts_missing(&cache);
+    let downloads = libtorch.download_needed() || weights || (clip && demo_clip::download_needed(&cache));
     let mut missing = system::missing(&system::For { downloads, speech: clip });
     let apt = if missing.is_empty() { None } else { system::Apt::find() };
     if apt.is_none() {
@@ -65,7 +66,7 @@ pub(crate) fn run(project: &Project, wanted: &Wanted) -> Result<()> {
             return Err(failures.join("\nerror: "));
         }
         if clip {
-            demo_clip::make(project, &cache, &ui)?;
+            demo_clip::speak(&cache, &ui)?;
         }
     }
     cascades::link(&cache, &ui)?;
