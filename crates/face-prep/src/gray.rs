@@ -15,13 +15,24 @@ pub fn gray(image: &RgbImage) -> GrayImage {
 
 /// The same into a picture that is kept: it is resized when its size differs, and nothing is allocated otherwise.
 pub fn gray_into(image: &RgbImage, luma: &mut GrayImage) {
-    if luma.dimensions() != image.dimensions() {
-        *luma = GrayImage::new(image.width(), image.height());
+    gray_part_into(image, [0, 0, image.width(), image.height()], luma);
+}
+
+/// The same of a part `[x, y, width, height]`, which lies inside the picture.
+pub(crate) fn gray_part_into(image: &RgbImage, [x, y, width, height]: [u32; 4], luma: &mut GrayImage) {
+    if luma.dimensions() != (width, height) {
+        *luma = GrayImage::new(width, height);
     }
-    for (luma, pixel) in luma.iter_mut().zip(image.as_raw().chunks_exact(3)) {
-        let sum =
-            WEIGHTS[0] * u32::from(pixel[0]) + WEIGHTS[1] * u32::from(pixel[1]) + WEIGHTS[2] * u32::from(pixel[2]);
-        *luma = ((sum + (1 << 14)) >> 15) as u8;
+    if width == 0 {
+        return;
+    }
+    let rows = image.as_raw().chunks_exact(3 * image.width() as usize).skip(y as usize);
+    for (luma, row) in luma.chunks_exact_mut(width as usize).zip(rows) {
+        for (luma, pixel) in luma.iter_mut().zip(row[3 * x as usize..].chunks_exact(3)) {
+            let [red, green, blue] = [pixel[0], pixel[1], pixel[2]].map(u32::from);
+            let sum = WEIGHTS[0] * red + WEIGHTS[1] * green + WEIGHTS[2] * blue;
+            *luma = ((sum + (1 << 14)) >> 15) as u8;
+        }
     }
 }
 
@@ -33,5 +44,9 @@ mod tests {
     fn pure_colours() {
         let image = RgbImage::from_raw(4, 1, vec![255, 0, 0, 0, 255, 0, 0, 0, 255, 255, 255, 255]).unwrap();
         assert_eq!(gray(&image).into_raw(), [76, 150, 29, 255]);
+        let mut part = GrayImage::new(0, 0);
+        gray_part_into(&image, [1, 0, 2, 1], &mut part);
+        assert_eq!(part.into_raw(), [150, 29]);
+        assert_eq!(gray(&RgbImage::new(0, 3)).dimensions(), (0, 3));
     }
 }

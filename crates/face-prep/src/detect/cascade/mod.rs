@@ -18,6 +18,7 @@ use self::evaluate::Machine;
 use self::group::Window;
 use self::integral::{Integral, Layout};
 use super::{Detection, FaceDetector};
+use crate::gray::gray_part_into;
 use crate::resize::LinearExact;
 use crate::{BoundingBox, Error, gray_into};
 
@@ -224,9 +225,8 @@ impl FaceDetector for CascadeDetector {
         let Some(inside) = region.clipped(image.width(), image.height()) else { return Ok(Vec::new()) };
         let (x, y) = (inside.x as u32, inside.y as u32);
         let (width, height) = (inside.right().ceil() as u32 - x, inside.bottom().ceil() as u32 - y);
-        let cut = image::imageops::crop_imm(image, x, y, width, height).to_image();
         let mut gray = std::mem::take(&mut self.scratch.gray);
-        gray_into(&cut, &mut gray);
+        gray_part_into(image, [x, y, width, height], &mut gray);
         let hits = self.search(&gray, [sides[0].ceil() as u32; 2], [sides[1] as u32; 2]);
         self.scratch.gray = gray;
         let mut found = Self::detections(hits?);
