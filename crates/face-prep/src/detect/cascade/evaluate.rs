@@ -7,8 +7,8 @@
 use super::integral::{Integral, LANES, Layout, Tables};
 use super::model::{Cascade, Features, HaarFeature, Rect, Split};
 
-/// When this few windows of a block are left, each goes on alone.
-const FEW: u32 = 3;
+/// When no more windows of a block than this are left, each goes on alone.
+const FEW: u32 = 1;
 
 /// A window whose standard deviation is not above this holds no object: OpenCV asks for `1 / deviation < 0.1`.
 const LEAST_DEVIATION_INVERSE: f64 = 1e-1;
@@ -40,7 +40,9 @@ fn corners(layout: Layout, x: usize, y: usize, width: usize, height: usize) -> C
 
 #[inline(always)]
 fn sum(sums: &[u32], at: usize, corners: &Corners) -> i32 {
-    let [a, b, c, d] = corners.map(|corner| sums[at + corner as usize]);
+    let [a, b, c, d] = *corners;
+    let entry = |corner: u32| sums[at + corner as usize];
+    let (a, b, c, d) = (entry(a), entry(b), entry(c), entry(d));
     a.wrapping_sub(b).wrapping_sub(c).wrapping_add(d) as i32
 }
 
@@ -96,20 +98,28 @@ impl Question for Haar {
 
     #[inline(always)]
     fn left_block(&self, sums: &[u32], at: usize, inverse: &[f32; LANES]) -> [u32; LANES] {
-        let (first, second) = (sum_block(sums, at, &self.rects[0]), sum_block(sums, at, &self.rects[1]));
-        let mut values = [0.0; LANES];
-        for lane in 0..LANES {
-            values[lane] = self.weights[0] * first[lane] as f32 + self.weights[1] * second[lane] as f32;
-        }
-        if self.weights[2] != 0.0 {
-            let third = sum_block(sums, at, &self.rects[2]);
-            for lane in 0..LANES {
-                values[lane] += self.weights[2] * third[lane] as f32;
-            }
-        }
+        // One loop with a large body: the compiler turns it into vector instructions as a whole, where it would unroll small
+        // ones and lose the thread.
+        let entries = |[a, b, c, d]: Corners| {
+            let entry = |corner: u32| lanes(sums, at + corner as usize);
+            [entry(a), entry(b), entry(c), entry(d)]
+        };
+        let (first, second, third) = (entries(self.rects[0]), entries(self.rects[1]), entries(self.rects[2]));
+        let sum = |[a, b, c, d]: [&[u32; LANES]; 4], lane: usize| {
+            a[lane].wrapping_sub(b[lane]).wrapping_sub(c[lane]).wrapping_add(d[lane]) as i32 as f32
+        };
         let mut left = [0; LANES];
-        for lane in 0..LANES {
-            left[lane] = mask(values[lane] * inverse[lane] < self.threshold);
+        if self.weights[2] == 0.0 {
+            for lane in 0..LANES {
+                let value = self.weights[0] * sum(first, lane) + self.weights[1] * sum(second, lane);
+                left[lane] = mask(value * inverse[lane] < self.threshold);
+            }
+        } else {
+            for lane in 0..LANES {
+                let value = self.weights[0] * sum(first, lane) + self.weights[1] * sum(second, lane);
+                let value = value + self.weights[2] * sum(third, lane);
+                left[lane] = mask(value * inverse[lane] < self.threshold);
+            }
         }
         left
     }
