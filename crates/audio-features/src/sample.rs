@@ -114,21 +114,10 @@ impl FromIterator<f64> for Table {
     }
 }
 
-/// The sum of `a[i]·b[i]` of short slices, in eight interleaved partial sums: vector code, and a smaller rounding error than
-/// one sum.
+/// The sum of `a[i]·b[i]`, in eight interleaved partial sums: vector code, and a smaller rounding error than one sum.
 #[inline(always)]
 pub(crate) fn dot<T: Sample>(a: &[T], b: &[T]) -> T {
-    interleaved_dot::<T, 8>(a, b)
-}
-
-/// The same of long slices: with more partial sums the processor need not wait for any of them.
-#[inline(always)]
-pub(crate) fn long_dot<T: Sample>(a: &[T], b: &[T]) -> T {
-    interleaved_dot::<T, 32>(a, b)
-}
-
-#[inline(always)]
-fn interleaved_dot<T: Sample, const LANES: usize>(a: &[T], b: &[T]) -> T {
+    const LANES: usize = 8;
     let mut sums = [T::zero(); LANES];
     let (a_chunks, b_chunks) = (a.chunks_exact(LANES), b.chunks_exact(LANES));
     let (a_rest, b_rest) = (a_chunks.remainder(), b_chunks.remainder());
@@ -137,19 +126,11 @@ fn interleaved_dot<T: Sample, const LANES: usize>(a: &[T], b: &[T]) -> T {
             sums[lane] += x[lane] * y[lane];
         }
     }
-    for (sum, (&x, &y)) in sums.iter_mut().zip(a_rest.iter().zip(b_rest)) {
-        *sum += x * y;
+    for (lane, (&x, &y)) in a_rest.iter().zip(b_rest).enumerate() {
+        sums[lane] += x * y;
     }
-    // Halves are added to each other, so that no sum is much longer than another.
-    let mut width = LANES / 2;
-    while width > 0 {
-        for lane in 0..width {
-            let other = sums[lane + width];
-            sums[lane] += other;
-        }
-        width /= 2;
-    }
-    sums[0]
+    let [a, b, c, d, e, f, g, h] = sums;
+    ((a + e) + (b + f)) + ((c + g) + (d + h))
 }
 
 /// librosa's `valid_audio`: every sample is finite.

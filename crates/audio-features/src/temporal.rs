@@ -4,7 +4,7 @@ use ndarray::{Array2, ArrayView2, ArrayViewMut2};
 
 use crate::error::{Error, Result};
 use crate::frame::{PadMode, frame_count, pad_into};
-use crate::sample::{Sample, check_finite, long_dot};
+use crate::sample::{Sample, check_finite, dot};
 
 /// Settings of [`zero_crossing_rate`], by librosa's names and with its defaults.
 #[derive(Debug, Clone, PartialEq)]
@@ -234,7 +234,7 @@ pub fn rms_into<T: Sample>(samples: &[T], config: &RmsConfig, mut out: ArrayView
 
 /// The sum of squares: in the samples' precision over short stretches, in `f64` over those.
 fn energy<T: Sample>(samples: &[T]) -> f64 {
-    samples.chunks(256).map(|stretch| long_dot(stretch, stretch).widen()).sum()
+    samples.chunks(256).map(|stretch| dot(stretch, stretch).widen()).sum()
 }
 
 /// The root mean square of each frame of a magnitude spectrogram, `[n_bins, n_frames]` → `[1, n_frames]`

@@ -8,7 +8,7 @@ use std::f64::consts::PI;
 use std::sync::Arc;
 
 use crate::error::{Error, Result};
-use crate::sample::{Sample, check_finite, long_dot};
+use crate::sample::{Sample, check_finite, dot};
 use crate::window::bessel_i0;
 
 /// Settings of a [`Resampler`]: two rates, and how sharp and how clean its filter is.
@@ -178,11 +178,11 @@ impl<T: Sample> Filter<T> {
         let length = 2 * self.half;
         let row = |index: u64| &self.taps[index as usize * length..][..length];
         if self.phases == self.up {
-            return long_dot(row(phase), inputs);
+            return dot(row(phase), inputs);
         }
         let place = phase as f64 / self.up as f64 * self.phases as f64;
         let (index, blend) = (place as u64, T::narrow(place.fract()));
-        let (near, far) = (long_dot(row(index), inputs), long_dot(row(index + 1), inputs));
+        let (near, far) = (dot(row(index), inputs), dot(row(index + 1), inputs));
         near + (far - near) * blend
     }
 }
