@@ -78,3 +78,18 @@ fn damaged_files_are_errors_or_short_and_never_panic() {
         }
     }
 }
+
+#[test]
+fn flac_of_24_bits_in_stereo() {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/sound/stereo_24bit.flac");
+    let audio = load(path).unwrap();
+    assert_eq!((audio.sample_rate, audio.channels, audio.frames()), (22_050, 2, 400));
+    // The file holds 0.5·sin(0.05·n) on the left and −0.25·cos(0.11·n) on the right.
+    for (n, frame) in audio.samples.chunks(2).enumerate() {
+        let t = n as f64;
+        assert!((f64::from(frame[0]) - 0.5 * (0.05 * t).sin()).abs() < 2e-7, "left {n}");
+        assert!((f64::from(frame[1]) + 0.25 * (0.11 * t).cos()).abs() < 2e-7, "right {n}");
+    }
+    let mono = audio.to_mono();
+    assert!((mono[100] - (audio.samples[200] + audio.samples[201]) / 2.0).abs() < 1e-9);
+}
