@@ -7,6 +7,7 @@ use emotion_core::{BoxError, EmotionModel, LabelSet, Scores};
 use face_prep::{Filter, resize};
 use image::GrayImage;
 use model_kit::device::Device;
+use model_kit::generator::seeded;
 use model_kit::layers::Network;
 use model_kit::weights::Weights;
 use tch::nn::VarStore;
@@ -98,7 +99,7 @@ impl FerModel {
         let config = ModelConfig::from_weights(weights)?;
         let device = device.open()?;
         let mut store = VarStore::new(device);
-        let mut network = config.arch.build(&store.root(), config.labels.len())?;
+        let mut network = seeded(0, || config.arch.build(&store.root(), config.labels.len()))?;
         weights.load_into(&store)?;
         store.freeze();
         network.fold()?;

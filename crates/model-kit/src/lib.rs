@@ -6,6 +6,7 @@
 //! - [`data`]: the [`Dataset`](data::Dataset) trait, and threads that prepare batches ahead of the network.
 //! - [`optim`], [`schedule`], [`loss`]: the parts of a recipe.
 //! - [`trainer`]: the loop around them, with averaged weights, best and last checkpoints and exact resume.
+//! - [`generator`]: LibTorch's one random generator, shared out.
 //! - [`callback`]: what watches a training.
 //! - [`metrics`]: accuracy, recall, calibration and the evaluation report.
 //! - [`split`]: who trains and who measures, kept apart by speaker or person; [`audit`]: whether they are.
@@ -17,6 +18,7 @@ pub mod data;
 pub mod device;
 mod error;
 mod font;
+pub mod generator;
 pub mod layers;
 pub mod loss;
 pub mod metrics;

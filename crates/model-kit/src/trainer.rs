@@ -7,7 +7,6 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use rand::SeedableRng;
@@ -20,21 +19,12 @@ use crate::Error;
 use crate::callback::{Callback, Flow, StepInfo};
 use crate::data::{Dataset, evaluation_plan, for_each_batch, mix_seed, training_plan};
 use crate::device::Device;
+use crate::generator::seeded;
 use crate::layers::{Network, Result as TorchResult};
 use crate::loss;
 use crate::optim::{Optimizer, OptimizerConfig};
 use crate::schedule::{Plateau, Schedule};
 use crate::weights::Weights;
-
-/// LibTorch has one random generator for the whole process. Two trainings side by side must not draw from each other's.
-static GENERATOR: Mutex<()> = Mutex::new(());
-
-/// Starts LibTorch's generator anew and keeps other trainings away from it while the guard lives.
-fn seed_generator(seed: u64) -> MutexGuard<'static, ()> {
-    let guard = GENERATOR.lock().unwrap_or_else(PoisonError::into_inner);
-    tch::manual_seed(seed as i64);
-    guard
-}
 
 /// Everything that decides what a training computes.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -265,13 +255,14 @@ impl<N: Network> Trainer<N> {
     ) -> Result<Self, Error> {
         config.validate()?;
         let device = device.open()?;
-        let generator = seed_generator(config.seed);
-        let store = VarStore::new(device);
-        let network = build(&store.root())?;
-        drop(generator);
+        let make = || -> TorchResult<(VarStore, N)> {
+            let store = VarStore::new(device);
+            let network = build(&store.root())?;
+            Ok((store, network))
+        };
+        let (store, network) = seeded(config.seed, make)?;
         let averaged = if config.ema_decay > 0.0 {
-            let mut store_averaged = VarStore::new(device);
-            let network = build(&store_averaged.root())?;
+            let (mut store_averaged, network) = seeded(config.seed, make)?;
             store_averaged.copy(&store)?;
             store_averaged.freeze();
             Some((network, store_averaged))
@@ -545,9 +536,7 @@ impl<N: Network> Trainer<N> {
         };
 
         self.optimizer.zero_grad();
-        let generator = seed_generator(seed);
-        let logits = self.network.forward(&inputs, true)?;
-        drop(generator);
+        let logits = seeded(seed, || self.network.forward(&inputs, true))?;
         let mut loss = loss::cross_entropy(&logits, &targets, class_weights.as_ref())?;
         if config.penalty > 0.0 {
             for weight in &self.penalised {

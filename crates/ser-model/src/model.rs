@@ -4,6 +4,7 @@ use std::path::Path;
 
 use emotion_core::{BoxError, EmotionModel, LabelSet, Scores, TimeSpan};
 use model_kit::device::Device;
+use model_kit::generator::seeded;
 use model_kit::layers::Network;
 use model_kit::weights::Weights;
 use tch::nn::VarStore;
@@ -132,7 +133,8 @@ impl SerModel {
             Features::Vector(settings) => (Front::Vector(settings.clone()), 0),
         };
         let store = VarStore::new(device.open()?);
-        let mut network = config.architecture.build(&store.root(), n_mels as i64, config.labels.len() as i64)?;
+        let labels = config.labels.len() as i64;
+        let mut network = seeded(0, || config.architecture.build(&store.root(), n_mels as i64, labels))?;
         weights.load_into(&store)?;
         no_grad(|| network.fold())?;
         Ok(Self { config, front, network, store, activity: ActivityConfig::default() })
