@@ -36,7 +36,7 @@ fn check(folder: &str, kind: &str) -> Vec<String> {
                 broken.push(format!("{package}: [[{kind}]] {name}: there is no file {rest}"));
             }
             if kind == "bench" && target.get("harness").and_then(Value::as_bool) != Some(false) {
-                broken.push(format!("{package}: [[bench]] {name}: criterion needs harness = false"));
+                broken.push(format!("{package}: [[bench]] {name}: needs harness = false"));
             }
             declared.entry(rest.to_owned()).or_default().push(package.to_owned());
         }

@@ -63,6 +63,11 @@ impl Cache {
         self.root.join("demo").join("clip.mp4")
     }
 
+    /// The Python environment of that name.
+    pub(crate) fn python(&self, name: &str) -> PathBuf {
+        self.root.join("python").join(name)
+    }
+
     /// Opens a stage for `target`, unless another process finishes it first: then `None`, and `target` is there.
     pub(crate) fn stage(&self, target: &Path, ui: &Ui, name: &str) -> Result<Option<Stage>> {
         let folder = target.parent().ok_or_else(|| format!("{} has no folder", target.display()))?;

@@ -1,4 +1,4 @@
-//! The workspace's own commands: `cargo xtask setup | demo | test | doctor`.
+//! The workspace's own commands: `cargo xtask setup | demo | test | doctor | bench-librosa`.
 //!
 //! `demo` and `test` first make sure that everything the workspace builds with is there, and `setup` does only that:
 //! FFmpeg's development files and libclang by apt, LibTorch and MTCNN's weights by pip, checksums verified, into a cache
@@ -11,6 +11,8 @@
 //! | `project.rs` | the checkout: its root, its cargo, its `.libtorch` link |
 //! | `shell.rs` | running other programs |
 //! | `pip.rs`, `wheels.rs` | fetching pinned wheels, and the pins |
+//! | `python.rs` | private Python environments with pinned packages |
+//! | `peers.rs` | comparisons with other libraries; `librosa.rs`: which ones |
 //! | `ui.rs` | progress lines |
 //! | `setup/` | one file per thing that set-up provides |
 //! | `demo.rs`, `doctor.rs` | the two commands that do more than call cargo |
@@ -21,8 +23,11 @@
 mod cache;
 mod demo;
 mod doctor;
+mod librosa;
+mod peers;
 mod pip;
 mod project;
+mod python;
 mod setup;
 mod shell;
 mod ui;
@@ -43,6 +48,7 @@ Usage: cargo xtask COMMAND
   demo [CLIP] [ARGS…]       set up, then analyse CLIP, or a clip made on the spot when none is given;
                             ARGS go to the analyze_video example (see its --help)
   test [ARGS…]              set up, then run every test; ARGS go to cargo test
+  bench-librosa [ARGS…]     time audio-features, librosa and torchaudio in turn (see its --help); needs Python 3.12
   doctor                    say what is found, where and which version; exits 1 when something needed is missing
   help                      this text
 
@@ -84,6 +90,7 @@ fn run(command: &str, mut args: Vec<String>) -> Result<ExitCode> {
             setup::run(&project, &Wanted { layout, demo_clip: false })?;
             shell::pass_through(project.cargo().args(["test", "--workspace"]).args(&args))
         }
+        "bench-librosa" => librosa::bench(&args),
         "doctor" => {
             none_left(&args)?;
             doctor::run()
