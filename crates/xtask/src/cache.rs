@@ -68,6 +68,11 @@ impl Cache {
         self.root.join("python").join(name)
     }
 
+    /// The full conformance suite of audio-features.
+    pub(crate) fn conformance(&self) -> PathBuf {
+        self.root.join("conformance").join("librosa-1.0.0")
+    }
+
     /// Opens a stage for `target`, unless another process finishes it first: then `None`, and `target` is there.
     pub(crate) fn stage(&self, target: &Path, ui: &Ui, name: &str) -> Result<Option<Stage>> {
         let folder = target.parent().ok_or_else(|| format!("{} has no folder", target.display()))?;

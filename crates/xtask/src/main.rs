@@ -1,4 +1,4 @@
-//! The workspace's own commands: `cargo xtask setup | demo | test | doctor | bench-librosa`.
+//! The workspace's own commands: `cargo xtask setup | demo | test | doctor | parity | bench-librosa`.
 //!
 //! `demo` and `test` first make sure that everything the workspace builds with is there, and `setup` does only that:
 //! FFmpeg's development files and libclang by apt, LibTorch and MTCNN's weights by pip, checksums verified, into a cache
@@ -12,7 +12,8 @@
 //! | `shell.rs` | running other programs |
 //! | `pip.rs`, `wheels.rs` | fetching pinned wheels, and the pins |
 //! | `python.rs` | private Python environments with pinned packages |
-//! | `peers.rs` | comparisons with other libraries; `librosa.rs`: which ones |
+//! | `peers.rs` | comparisons with other libraries |
+//! | `librosa.rs` | the two that concern librosa: numbers and speed |
 //! | `ui.rs` | progress lines |
 //! | `setup/` | one file per thing that set-up provides |
 //! | `demo.rs`, `doctor.rs` | the two commands that do more than call cargo |
@@ -48,6 +49,8 @@ Usage: cargo xtask COMMAND
   demo [CLIP] [ARGS…]       set up, then analyse CLIP, or a clip made on the spot when none is given;
                             ARGS go to the analyze_video example (see its --help)
   test [ARGS…]              set up, then run every test; ARGS go to cargo test
+  parity [ARGS…]            have librosa 1.0.0 compute the full conformance suite and compare audio-features with it;
+                            ARGS go to the conformance example: --mode fast, --json, …; needs Python 3.12
   bench-librosa [ARGS…]     time audio-features, librosa and torchaudio in turn (see its --help); needs Python 3.12
   doctor                    say what is found, where and which version; exits 1 when something needed is missing
   help                      this text
@@ -90,6 +93,7 @@ fn run(command: &str, mut args: Vec<String>) -> Result<ExitCode> {
             setup::run(&project, &Wanted { layout, demo_clip: false })?;
             shell::pass_through(project.cargo().args(["test", "--workspace"]).args(&args))
         }
+        "parity" => librosa::parity(&args),
         "bench-librosa" => librosa::bench(&args),
         "doctor" => {
             none_left(&args)?;

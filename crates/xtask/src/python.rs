@@ -175,13 +175,18 @@ fn isolated(program: impl AsRef<OsStr>) -> Command {
     command
 }
 
-/// FNV-1a over everything that makes one environment differ from another.
+/// A name for everything that makes one environment differ from another.
 fn fingerprint(packages: &Packages) -> u64 {
     let mut text = std::env::consts::ARCH.to_owned();
     for (name, version) in packages.pins {
         let _ = write!(text, "\n{name}=={version}");
     }
-    text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
+    hash(text.as_bytes())
+}
+
+/// FNV-1a: enough to tell versions of a text apart, and the same in every build of this program.
+pub(crate) fn hash(bytes: &[u8]) -> u64 {
+    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, &byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
 }
 
 fn dotted((major, minor): Version) -> String {
