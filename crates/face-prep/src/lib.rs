@@ -5,6 +5,7 @@ mod align;
 pub mod augment;
 mod crop;
 pub mod detect;
+mod equalize;
 mod error;
 mod fer;
 mod geometry;
@@ -21,6 +22,7 @@ pub use detect::cascade::{Cascade, CascadeConfig, CascadeDetector, CascadeHit};
 #[cfg(feature = "cnn")]
 pub use detect::mtcnn::{Mtcnn, MtcnnConfig};
 pub use detect::{Detection, FaceDetector};
+pub use equalize::{ClaheConfig, clahe, equalize_hist};
 pub use error::Error;
 pub use fer::{FER_MARGIN, FER_SIDE, face_gray48};
 pub use geometry::{Affine, BoundingBox, Point};

@@ -5,7 +5,7 @@
 
 use std::path::{Path, PathBuf};
 
-use face_prep::{Cascade, CascadeConfig, CascadeDetector, Filter, gray, resize};
+use face_prep::{Cascade, CascadeConfig, CascadeDetector, ClaheConfig, Filter, clahe, equalize_hist, gray, resize};
 use image::{GrayImage, ImageBuffer, Luma, Pixel, Rgb};
 use serde::Deserialize;
 
@@ -177,4 +177,67 @@ fn resizing_and_grey() {
         }
     }
     assert!(wrong.is_empty(), "{} of {} differ: {wrong:#?}", wrong.len(), cases.len());
+}
+
+#[derive(Deserialize)]
+struct Equalised {
+    /// A file beside the cases; `None` for [`dark_noise`].
+    picture: Option<String>,
+    width: u32,
+    height: u32,
+    /// `None` for plain equalisation.
+    clip_limit: Option<f64>,
+    tiles: Option<[u32; 2]>,
+    checksum: String,
+}
+
+/// The picture of the same name in `generate.py`.
+fn dark_noise(width: u32, height: u32) -> GrayImage {
+    let mut image: GrayImage = noise(width, height);
+    for (x, _, pixel) in image.enumerate_pixels_mut() {
+        let dark = (u32::from(pixel[0]).pow(2) >> 9) + x * 100 / width;
+        *pixel = Luma([dark as u8]);
+    }
+    image
+}
+
+/// Every case in a folder, bit for bit. Measured: all equal.
+fn compare_equalised(folder: &Path) {
+    let cases: Vec<Equalised> = read(&folder.join("equalised.json"));
+    let mut wrong = Vec::new();
+    let mut image = (None, GrayImage::new(0, 0));
+    for Equalised { picture, width, height, clip_limit, tiles, checksum } in &cases {
+        let key = Some((picture, width, height));
+        if image.0 != key {
+            let pixels = match picture {
+                Some(name) => image::open(folder.join(format!("{name}.png"))).unwrap().into_luma8(),
+                None => dark_noise(*width, *height),
+            };
+            image = (key, pixels);
+        }
+        let equal = match (clip_limit, tiles) {
+            (&Some(clip_limit), &Some(tile_grid_size)) => {
+                clahe(&image.1, &ClaheConfig { clip_limit, tile_grid_size }).unwrap()
+            }
+            _ => equalize_hist(&image.1).unwrap(),
+        };
+        if fold(&equal) != *checksum {
+            wrong.push(format!("{picture:?} {width}x{height} clip limit {clip_limit:?} tiles {tiles:?}"));
+        }
+    }
+    println!("{}: {} equalised pictures compared", folder.display(), cases.len());
+    assert!(wrong.is_empty(), "{} of {} differ: {wrong:#?}", wrong.len(), cases.len());
+}
+
+#[test]
+fn equalisation() {
+    compare_equalised(&golden());
+}
+
+#[test]
+fn equalisation_of_your_own_pictures() {
+    match std::env::var_os("FACE_PREP_PARITY") {
+        Some(folder) => compare_equalised(Path::new(&folder)),
+        None => println!("skipped: FACE_PREP_PARITY is not set"),
+    }
 }

@@ -1,6 +1,6 @@
 """What OpenCV finds, resizes and converts: the golden files of `tests/parity_opencv.rs`.
 
-    python3 -m venv venv && venv/bin/pip install opencv-python-headless==4.14.0.* scikit-image
+    python3 -m venv venv && venv/bin/pip install opencv-python-headless==4.14.0.* pillow==13.0.0 scikit-image
     venv/bin/python generate.py                          # the committed files beside this script
     venv/bin/python generate.py --pictures DIR --out DIR # more cases, on pictures of your own
 
@@ -110,19 +110,18 @@ def resizes():
         "linear": cv2.INTER_LINEAR, "linear_exact": cv2.INTER_LINEAR_EXACT, "area": cv2.INTER_AREA,
         "pillow_bilinear": None,
     }
-    sizes = [(173, 211), (48, 48), (64, 96), (100, 37), (1, 9), (9, 1)]
+    sizes = [(173, 211), (48, 48), (64, 96), (100, 37), (161, 90), (719, 1283), (1, 9), (9, 1)]
     targets = [(48, 48), (96, 96), (224, 224), (24, 24), (32, 48), (50, 50), (173, 100), (300, 211), (1, 1)]
     for (height, width), channels in itertools.product(sizes, (1, 3)):
         shape = (height, width) if channels == 1 else (height, width, 3)
         picture = noise(height * width * channels).reshape(shape)
         if channels == 3:
             luma = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)
+            # `cv2.imread` gives blue first; its grey is the same.
+            assert (luma == cv2.cvtColor(np.ascontiguousarray(picture[..., ::-1]), cv2.COLOR_BGR2GRAY)).all()
             yield {"width": width, "height": height, "channels": 3, "filter": "gray", "to": [width, height], "checksum": fold(luma)}
         for (to_height, to_width), (name, flag) in itertools.product(targets, filters.items()):
             if flag is None:
-                # Pillow 13 shrinks tall pictures down before it does across, which rounds differently.
-                if height > width:
-                    continue
                 resized = np.asarray(Image.fromarray(picture).resize((to_width, to_height), Image.BILINEAR))
             else:
                 resized = cv2.resize(picture, (to_width, to_height), interpolation=flag)
@@ -130,6 +129,23 @@ def resizes():
                 "width": width, "height": height, "channels": channels, "filter": name,
                 "to": [to_width, to_height], "checksum": fold(resized),
             }
+
+
+def equalised(pictures):
+    """Checksums of grey pictures by `cv2.equalizeHist` and `cv2.createCLAHE`."""
+    for name, picture in pictures:
+        height, width = picture.shape
+        case = {"picture": name, "width": width, "height": height}
+        yield {**case, "clip_limit": None, "tiles": None, "checksum": fold(cv2.equalizeHist(picture))}
+        for clip_limit, tiles in itertools.product((0, 0.5, 2, 3.7, 40), ((8, 8), (1, 1), (2, 3), (5, 4), (16, 7))):
+            equal = cv2.createCLAHE(clip_limit, tiles).apply(picture)
+            yield {**case, "clip_limit": clip_limit, "tiles": tiles, "checksum": fold(equal)}
+
+
+def dark_noise(width, height):
+    """Noise of a dim room: most pixels dark, and brighter from left to right."""
+    squares = noise(height * width).reshape(height, width).astype(np.uint32) ** 2 >> 9
+    return (squares + np.arange(width, dtype=np.uint32) * 100 // width).astype(np.uint8)
 
 
 def noise(count):
@@ -169,6 +185,10 @@ def main():
     write(out / "detections.json", cases)
     if not arguments.pictures:
         write(out / "resizes.json", resizes())
+        sizes = [(48, 48), (96, 64), (131, 97), (50, 33), (5, 7), (9, 1), (1, 1)]
+        write(out / "equalised.json", equalised((None, dark_noise(*size)) for size in sizes))
+    else:
+        write(out / "equalised.json", equalised(pictures(arguments.pictures, arguments.longest)))
     print(cv2.__version__, len(cases), "cases,", sum(bool(case["rects"]) for case in cases), "find something")
 
 
