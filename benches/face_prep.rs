@@ -52,7 +52,10 @@ fn augmentation(c: &mut Criterion) {
     let face = scene(48, 48);
     let mut group = c.benchmark_group("augment 48x48");
     group.throughput(Throughput::Elements(1));
-    for (name, config) in [("default", AugmentConfig::default()), ("harsh", AugmentConfig::harsh())] {
+    let compressed = AugmentConfig { low_resolution: 0.3, jpeg: 0.3, ..AugmentConfig::harsh() };
+    for (name, config) in
+        [("default", AugmentConfig::default()), ("harsh", AugmentConfig::harsh()), ("harsh and JPEG", compressed)]
+    {
         let augmenter = Augmenter::new(config).expect("the config is fine");
         let mut changed = vec![0; 48 * 48];
         let mut seed = 0;

@@ -177,9 +177,8 @@ fn clip(histogram: &mut [u32; LEVELS], limit: u32) {
     }
     let (each, rest) = (clipped / LEVELS as u32, clipped as usize % LEVELS);
     histogram.iter_mut().for_each(|count| *count += each);
-    if rest > 0 {
-        histogram.iter_mut().step_by((LEVELS / rest).max(1)).take(rest).for_each(|count| *count += 1);
-    }
+    let apart = LEVELS.checked_div(rest).unwrap_or(LEVELS);
+    histogram.iter_mut().step_by(apart).take(rest).for_each(|count| *count += 1);
 }
 
 /// The two tiles whose centres a column or row lies between, and the weight of each.
@@ -244,7 +243,7 @@ mod tests {
 
         #[test]
         fn any_size_grid_and_limit_is_fine(width in 1u32..40, height in 1u32..40, tiles in [1u32..20, 1u32..20], clip_limit in -1f64..300.0) {
-            let image = GrayImage::from_fn(width, height, |x, y| Luma([(x * 31 ^ y * 17) as u8]));
+            let image = GrayImage::from_fn(width, height, |x, y| Luma([((x * 31) ^ (y * 17)) as u8]));
             let config = ClaheConfig { clip_limit, tile_grid_size: tiles };
             prop_assert_eq!(clahe(&image, &config).unwrap().dimensions(), (width, height));
         }

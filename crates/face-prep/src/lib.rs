@@ -31,6 +31,3 @@ pub use quality::FaceQuality;
 pub use resize::{Filter, resize};
 pub use track::{TrackedFace, Tracker, TrackerConfig};
 pub use warp::{Border, warp_affine};
-
-/// The pixel of a grey picture, as the generic functions name it.
-pub(crate) type Luma8 = image::Luma<u8>;

@@ -77,15 +77,14 @@ pub(crate) fn warp_raw<P: Pixel<Subpixel = u8>>(
     let stride = source_width as usize * channels;
     let (columns, rows) = (source_width as i32, source_height as i32);
     let [[a, b, c], [d, e, f]] = map.0;
-    // Wherever a map looks, all that counts lies within one period of the border rule; this also keeps the conversion
-    // to integers exact.
-    let (far_x, far_y) = (4.0 * source_width as f32 + 4.0, 4.0 * source_height as f32 + 4.0);
+    // Beyond this a position has no whole number and no neighbour in 32 bits.
+    const FAR: f32 = 1e9;
     for (y, row) in target.chunks_exact_mut(width as usize * channels).enumerate() {
         let center_y = y as f32 + 0.5;
         for (x, pixel) in row.chunks_exact_mut(channels).enumerate() {
             let center_x = x as f32 + 0.5;
-            let source_x = (a * center_x + b * center_y + c - 0.5).clamp(-far_x, far_x);
-            let source_y = (d * center_x + e * center_y + f - 0.5).clamp(-far_y, far_y);
+            let source_x = (a * center_x + b * center_y + c - 0.5).clamp(-FAR, FAR);
+            let source_y = (d * center_x + e * center_y + f - 0.5).clamp(-FAR, FAR);
             let (left, top) = (floor(source_x), floor(source_y));
             let (weight_x, weight_y) = (source_x - left as f32, source_y - top as f32);
             let (x0, x1) = (border.index(left, columns) * channels, border.index(left + 1, columns) * channels);
