@@ -12,7 +12,7 @@ use crate::model::{SerModel, WindowConfig};
 /// Answers windows of speech as the sound comes in, in pieces of any size.
 ///
 /// A window is answered by the [`push`](Self::push) that brings its last sample, so an answer about a moment is at most
-/// one window length late (plus, for other rates than 16 kHz, the resampler's few milliseconds: see
+/// one window length late (plus, for other rates than 16 kHz, less than a tenth of a second of the resampler: see
 /// [`delay`](Self::delay)). Memory is bounded by one window, however long the stream is.
 ///
 /// The windows are those of [`SerModel::predict_windows`], but for the last, which is there moved back to end with the
