@@ -7,7 +7,8 @@ mod scipy;
 
 pub use scipy::{resample_fourier, resample_polyphase};
 
-use std::sync::Arc;
+use std::any::Any;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::error::{Error, Result};
 use crate::sample::{Sample, check_finite};
@@ -78,7 +79,7 @@ pub fn resample_with<T: Sample>(samples: &[T], config: &ResamplerConfig) -> Resu
 ///
 /// The signal is filtered in blocks, by Fourier transforms, so outputs come in blocks too; [`Resampler::latency`] says how
 /// late. Rates whose ratio is no small fraction (22,051 to 16,000) take a second, short filter between the blocks' samples.
-/// A clone shares the filter, so one for every channel costs no more than its memory.
+/// The filters used last are kept and shared, so another resampler for the same rates is planned in no time.
 ///
 /// ```
 /// use audio_features::{Resampler, ResamplerConfig};
@@ -137,7 +138,36 @@ const PRIMES: [u64; 5] = [2, 3, 5, 7, 11];
 /// Denominator for a ratio that is no fraction of integers; one sample in four billion is inaudible.
 const REAL_DENOMINATOR: f64 = 4_294_967_296.0;
 
+/// The plans that were used last, the latest at the end: files of one rate share a plan without anyone carrying it about.
+/// The eight of them take less than a megabyte at the rates of sound.
+static PLANS: Mutex<Vec<(ResamplerConfig, Arc<dyn Any + Send + Sync>)>> = Mutex::new(Vec::new());
+const KEPT_PLANS: usize = 8;
+
 impl<T: Sample> Plan<T> {
+    /// The plan for this config: one that is still known, or a new one.
+    fn shared(config: &ResamplerConfig) -> Result<Arc<Self>> {
+        // A panic while the lock is held cannot leave the list half-changed, so poison means nothing here.
+        let plans = || PLANS.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = {
+            let mut plans = plans();
+            let index = plans.iter().rposition(|(known, plan)| known == config && plan.is::<Self>());
+            index.and_then(|index| {
+                plans[index..].rotate_left(1);
+                plans.last().map(|(_, plan)| Arc::clone(plan))
+            })
+        };
+        if let Some(plan) = known.and_then(|plan| plan.downcast().ok()) {
+            return Ok(plan);
+        }
+        let plan = Arc::new(Self::new(config)?);
+        let mut plans = plans();
+        if plans.len() == KEPT_PLANS {
+            plans.remove(0);
+        }
+        plans.push((config.clone(), plan.clone()));
+        Ok(plan)
+    }
+
     fn new(config: &ResamplerConfig) -> Result<Self> {
         let ResamplerConfig { from_rate, to_rate, passband, attenuation } = *config;
         for (name, rate) in [("from_rate", from_rate), ("to_rate", to_rate)] {
@@ -211,14 +241,14 @@ fn fraction(from_rate: f64, to_rate: f64) -> (u64, u64) {
 }
 
 impl<T: Sample> Resampler<T> {
-    /// Draws the filter and plans its transforms.
+    /// Draws the filter and plans its transforms, or takes those of a resampler with the same settings.
     ///
     /// # Errors
     /// [`Error::InvalidConfig`] when a rate is not above 0, the rates are more than 1024 apart, or a band edge or the
     /// attenuation is out of its range.
     pub fn new(config: &ResamplerConfig) -> Result<Self> {
         let mut resampler = Self {
-            plan: Arc::new(Plan::new(config)?),
+            plan: Plan::shared(config)?,
             pending: Vec::new(),
             filtered: Vec::new(),
             next: 0,
@@ -457,6 +487,20 @@ mod tests {
                 assert!((got[m] - sum).abs() < 2e-6, "{from} -> {to} at {m}: got {}, want {sum}", got[m]);
             }
         }
+    }
+
+    #[test]
+    fn the_latest_plans_are_shared_and_others_forgotten() {
+        let config = |n: u32| ResamplerConfig { from_rate: 1000.0, to_rate: f64::from(1001 + n), ..Default::default() };
+        let first = Plan::<f32>::shared(&config(0)).unwrap();
+        // Other tests plan too, and may come in between now and then.
+        let again = |_| Arc::ptr_eq(&Plan::<f32>::shared(&config(0)).unwrap(), &Plan::shared(&config(0)).unwrap());
+        assert!((0..10).any(again));
+        for n in 1..100 {
+            Plan::<f64>::shared(&config(n)).unwrap();
+            assert!(PLANS.lock().unwrap().len() <= KEPT_PLANS);
+        }
+        assert!(!Arc::ptr_eq(&first, &Plan::shared(&config(0)).unwrap()));
     }
 
     #[test]
