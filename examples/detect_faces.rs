@@ -3,7 +3,7 @@
 //! ```text
 //! cargo run --release --example detect_faces -- photo.jpg portrait.png --json
 //! cargo run --release --example detect_faces -- photo.jpg --out drawn --min-neighbors 3
-//! cargo run --release --example detect_faces --features face-prep/cnn -- photo.jpg --detector mtcnn
+//! cargo run --release --example detect_faces --features face-prep/mtcnn -- photo.jpg --detector mtcnn
 //! ```
 //!
 //! Reads JPEG and PNG of every colour type; a camera's rotation is applied, and boxes are in the upright picture's pixels.
@@ -117,20 +117,24 @@ fn detector(options: &Options) -> Result<Box<dyn FaceDetector>> {
     }
 }
 
-#[cfg(feature = "cnn")]
+#[cfg(feature = "mtcnn")]
 fn mtcnn(options: &Options) -> Result<Box<dyn FaceDetector>> {
     use face_prep::{Mtcnn, MtcnnConfig};
 
     let path =
         options.weights.clone().or_else(Mtcnn::default_path).context("no cache folder is known; pass --weights")?;
     let config = MtcnnConfig { min_face_size: options.min_size, ..MtcnnConfig::default() };
-    let mtcnn = Mtcnn::new(path, config, tch::Device::cuda_if_available());
+    #[cfg(feature = "cnn")]
+    if tch::Cuda::is_available() {
+        return Ok(Box::new(Mtcnn::on_device(path, config, tch::Device::Cuda(0))?));
+    }
+    let mtcnn = Mtcnn::new(path, config);
     Ok(Box::new(mtcnn.context("MTCNN's weights are needed: `cargo xtask setup` fetches them")?))
 }
 
-#[cfg(not(feature = "cnn"))]
+#[cfg(not(feature = "mtcnn"))]
 fn mtcnn(_: &Options) -> Result<Box<dyn FaceDetector>> {
-    bail!("this program was built without MTCNN: add `--features face-prep/cnn`")
+    bail!("this program was built without MTCNN: add `--features face-prep/mtcnn`")
 }
 
 /// The upright picture in colour.

@@ -55,7 +55,7 @@ pub enum Error {
         source: quick_xml::Error,
     },
     /// Weights that do not fit the network.
-    #[cfg(feature = "cnn")]
+    #[cfg(feature = "mtcnn")]
     #[error("weights in {} do not fit: {problem}", path.display())]
     Weights {
         /// The file.

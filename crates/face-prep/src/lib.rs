@@ -19,7 +19,7 @@ mod warp;
 pub use align::{Template, align, similarity};
 pub use crop::{crop, crop_resized};
 pub use detect::cascade::{Cascade, CascadeConfig, CascadeDetector, CascadeHit};
-#[cfg(feature = "cnn")]
+#[cfg(feature = "mtcnn")]
 pub use detect::mtcnn::{Mtcnn, MtcnnConfig};
 pub use detect::{Detection, FaceDetector};
 pub use equalize::{ClaheConfig, clahe, equalize_hist};

@@ -1,7 +1,7 @@
 //! Finding faces: what a detector is, and the detectors of this crate.
 
 pub mod cascade;
-#[cfg(feature = "cnn")]
+#[cfg(feature = "mtcnn")]
 pub mod mtcnn;
 
 use image::RgbImage;
