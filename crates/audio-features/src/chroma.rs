@@ -55,7 +55,7 @@ impl Default for ChromaFilterConfig {
 /// [`Error::InvalidConfig`] when `sr` is not above 0, `n_fft` is below 2, `n_chroma` is 0, or a number is not finite.
 pub fn chroma_filters(config: &ChromaFilterConfig) -> Result<Array2<f32>> {
     let mut bank = Array2::zeros((config.n_chroma, config.n_fft / 2 + 1));
-    FilterDesign::new(config)?.draw(config.tuning, |bin, weights| {
+    FilterDesign::new(config)?.draw(config.tuning, &mut Vec::new(), |bin, weights| {
         for (class, &weight) in weights.iter().enumerate() {
             bank[[class, bin]] = weight as f32;
         }
@@ -106,8 +106,8 @@ impl FilterDesign {
         Ok(Self { config: config.clone(), places, widths })
     }
 
-    /// Calls `write(bin, weights)` with the weights of every class, bin by bin.
-    fn draw(&self, tuning: f64, mut write: impl FnMut(usize, &[f64])) -> Result<()> {
+    /// Calls `write(bin, weights)` with the weights of every class, bin by bin; `weights` is working memory.
+    fn draw(&self, tuning: f64, weights: &mut Vec<f64>, mut write: impl FnMut(usize, &[f64])) -> Result<()> {
         let ChromaFilterConfig { n_chroma, ctroct, octwidth, norm, base_c, .. } = self.config;
         if !tuning.is_finite() {
             return Err(Error::config("tuning", "a finite number", tuning));
@@ -115,7 +115,7 @@ impl FilterDesign {
         let classes = n_chroma as f64;
         let half = (classes / 2.0).round_ties_even();
         let turn = if base_c { 3 * (n_chroma / 12) } else { 0 };
-        let mut weights = vec![0.0; n_chroma];
+        weights.resize(n_chroma, 0.0);
         for (bin, (place, width)) in self.places.iter().zip(&self.widths).enumerate() {
             let place = place - tuning;
             for class in 0..n_chroma {
@@ -123,12 +123,12 @@ impl FilterDesign {
                 // Row `class` of the bank from A is row `class − turn` of the bank from C.
                 weights[(class + n_chroma - turn) % n_chroma] = (-0.5 * (2.0 * distance / width).powi(2)).exp();
             }
-            norm.apply(&mut weights);
+            norm.apply(weights);
             if let Some(octwidth) = octwidth {
                 let octave = (-0.5 * ((place / classes - ctroct) / octwidth).powi(2)).exp();
                 weights.iter_mut().for_each(|weight| *weight *= octave);
             }
-            write(bin, &weights);
+            write(bin, weights);
         }
         Ok(())
     }
@@ -202,9 +202,14 @@ struct Bank<T> {
 /// Weights below this are left out. The largest weight of a bin is near 1, and `f32` holds seven digits.
 const NEGLIGIBLE: f64 = 1e-17;
 
+/// A spectrogram, frame by frame.
+#[derive(Debug, Default)]
+struct Frames<T>(Vec<T>);
+
 /// The working memory of one call.
 #[derive(Debug, Default)]
 pub(crate) struct ChromaWork<T> {
+    weights: Vec<f64>,
     bank: Bank<T>,
     peaks: Peaks<T>,
     sums: Vec<[T; GROUP]>,
@@ -299,27 +304,52 @@ impl Chroma {
     /// [`Error::WrongShape`] when the spectrogram has another number of bins than the config's `n_fft`, [`Error::NotFinite`]
     /// when a value is not finite.
     pub fn from_spectrogram<T: Sample>(&self, spectrogram: ArrayView2<'_, T>) -> Result<Array2<T>> {
-        let n_bins = self.stft.n_bins();
+        let mut out = Array2::zeros((self.config.n_chroma, spectrogram.ncols()));
+        self.from_spectrogram_into(spectrogram, out.view_mut())?;
+        Ok(out)
+    }
+
+    /// Like [`Chroma::from_spectrogram`], into memory of the caller; nothing is allocated after the first call with the longest
+    /// spectrogram.
+    ///
+    /// # Errors
+    /// As [`Chroma::from_spectrogram`], and [`Error::WrongShape`] when `out` is not `[n_chroma, n_frames]`.
+    pub fn from_spectrogram_into<T: Sample>(
+        &self,
+        spectrogram: ArrayView2<'_, T>,
+        mut out: ArrayViewMut2<'_, T>,
+    ) -> Result<()> {
+        let (n_bins, n_chroma) = (self.stft.n_bins(), self.config.n_chroma);
         if spectrogram.nrows() != n_bins {
             return Err(Error::shape("the spectrogram", &[n_bins, spectrogram.ncols()], spectrogram.shape()));
         }
-        let frames: Vec<T> = spectrogram.t().iter().copied().collect();
-        crate::sample::check_finite(&frames)?;
+        if out.dim() != (n_chroma, spectrogram.ncols()) {
+            return Err(Error::shape("the output", &[n_chroma, spectrogram.ncols()], out.shape()));
+        }
+        let mut copy = self.pool.take::<Frames<T>>();
+        let by_frame = spectrogram.reversed_axes();
+        let frames = match by_frame.as_slice() {
+            Some(frames) => frames,
+            None => {
+                copy.0.clear();
+                copy.0.extend(by_frame.iter().copied());
+                &copy.0
+            }
+        };
+        crate::sample::check_finite(frames)?;
         let mut work = self.pool.take::<ChromaWork<T>>();
         match self.config.tuning {
             Some(tuning) => self.tune(&mut work, tuning)?,
             None => {
                 work.forget_peaks();
-                self.collect_peaks(&frames, &mut work);
+                self.collect_peaks(frames, &mut work);
                 self.tune_to_peaks(&mut work)?;
             }
         }
-        let mut out = Array2::zeros((self.config.n_chroma, spectrogram.ncols()));
-        let mut view = out.view_mut();
         for (index, block) in frames.chunks(BLOCK * n_bins).enumerate() {
-            self.apply_block(block, &mut work, |t, classes| store(classes, index * BLOCK + t, &mut view));
+            self.apply_block(block, &mut work, |t, classes| store(classes, index * BLOCK + t, &mut out));
         }
-        Ok(out)
+        Ok(())
     }
 
     /// Adds the peaks of a block of frames to those found so far.
@@ -331,8 +361,18 @@ impl Chroma {
 
     /// Tunes the bank by the peaks found so far.
     pub(crate) fn tune_to_peaks<T: Sample>(&self, work: &mut ChromaWork<T>) -> Result<()> {
-        let tuning = work.peaks.tuning(0.01, self.config.n_chroma)?;
+        let tuning = self.heard_tuning(work)?;
         self.tune(work, tuning)
+    }
+
+    /// Working memory that holds no peaks yet, for a tuning over several signals.
+    pub(crate) fn start_tuning<T: Sample>(&self) -> ChromaWork<T> {
+        ChromaWork::default()
+    }
+
+    /// The tuning by the peaks found so far.
+    pub(crate) fn heard_tuning<T: Sample>(&self, work: &mut ChromaWork<T>) -> Result<f64> {
+        work.peaks.tuning(0.01, self.config.n_chroma)
     }
 
     fn tune<T: Sample>(&self, work: &mut ChromaWork<T>, tuning: f64) -> Result<()> {
@@ -345,8 +385,9 @@ impl Chroma {
         for group in &mut work.bank.groups {
             group.resize(self.stft.n_bins(), [T::zero(); GROUP]);
         }
-        self.design.draw(tuning, |bin, weights| {
-            for (group, weights) in work.bank.groups.iter_mut().zip(weights.chunks(GROUP)) {
+        let ChromaWork { bank, weights, .. } = &mut *work;
+        self.design.draw(tuning, weights, |bin, weights| {
+            for (group, weights) in bank.groups.iter_mut().zip(weights.chunks(GROUP)) {
                 for (slot, &weight) in group[bin].iter_mut().zip(weights) {
                     // The bank is f32 even where the spectrogram is f64, as in librosa. What is too small to be seen in a
                     // result is left out: its products are subnormal numbers, which take a hundred times as long.

@@ -1,4 +1,6 @@
-//! Frequency scales: Hz, mel, octaves.
+//! Frequency scales: Hz, mel, octaves, notes.
+
+use crate::error::{Error, Result};
 
 /// Where Slaney's scale turns from linear to logarithmic, in Hz.
 const SLANEY_BREAK_HZ: f64 = 1000.0;
@@ -57,6 +59,92 @@ pub fn mel_frequencies(n_mels: usize, fmin: f64, fmax: f64, htk: bool) -> Vec<f6
     (0..n_mels).map(|m| mel_to_hz(if m > 0 && m == n_mels - 1 { high } else { low + m as f64 * step }, htk)).collect()
 }
 
+/// The pitch of a frequency in Hz on the scale of MIDI: 69 is A4, 440 Hz; 1 is a semitone (librosa: `hz_to_midi`).
+pub fn hz_to_midi(frequency: f64) -> f64 {
+    12.0 * (frequency.log2() - 440.0_f64.log2()) + 69.0
+}
+
+/// The frequency in Hz of a MIDI pitch (librosa: `midi_to_hz`).
+pub fn midi_to_hz(midi: f64) -> f64 {
+    440.0 * ((midi - 69.0) / 12.0).exp2()
+}
+
+/// Names of the twelve pitch classes, from C.
+const NOTES: [&str; 12] = ["C", "C♯", "D", "D♯", "E", "F", "F♯", "G", "G♯", "A", "A♯", "B"];
+
+/// The name of the note nearest to a MIDI pitch, such as `C♯4`; A4 is 69 (librosa: `midi_to_note`).
+///
+/// # Errors
+/// [`Error::InvalidInput`] when the pitch is not finite.
+pub fn midi_to_note(midi: f64) -> Result<String> {
+    if !midi.is_finite() {
+        return Err(Error::input("the pitch", "a finite number", midi));
+    }
+    let number = midi.round_ties_even();
+    Ok(format!("{}{}", NOTES[number.rem_euclid(12.0) as usize % 12], (number / 12.0).floor() - 1.0))
+}
+
+/// The name of the note nearest to a frequency in Hz (librosa: `hz_to_note`).
+///
+/// # Errors
+/// [`Error::InvalidInput`] when the frequency is not above 0 and finite.
+pub fn hz_to_note(frequency: f64) -> Result<String> {
+    if !(frequency > 0.0 && frequency.is_finite()) {
+        return Err(Error::input("the frequency", "above 0 Hz", frequency));
+    }
+    midi_to_note(hz_to_midi(frequency))
+}
+
+/// The MIDI pitch of a note's name: a letter A to G, any number of accidentals (`#` or `♯` up, `b`, `!` or `♭` down, `𝄪` and `𝄫`
+/// twice), an octave (0 without one), and cents with their sign: `C4` is 60, `Db5`, `A♯-1`, `B3+25` (librosa: `note_to_midi`
+/// without rounding).
+///
+/// # Errors
+/// [`Error::InvalidInput`] for anything else.
+pub fn note_to_midi(note: &str) -> Result<f64> {
+    let wrong = || Error::input("the note", "a letter A to G, accidentals, an octave, cents", note);
+    let mut rest = note.chars();
+    let class = match rest.next().map(|letter| letter.to_ascii_uppercase()) {
+        Some('C') => 0.0,
+        Some('D') => 2.0,
+        Some('E') => 4.0,
+        Some('F') => 5.0,
+        Some('G') => 7.0,
+        Some('A') => 9.0,
+        Some('B') => 11.0,
+        _ => return Err(wrong()),
+    };
+    let is_accidental = |c: char| "#♯b!♭𝄪𝄫♮n".contains(c);
+    let after = rest.as_str().trim_start_matches(is_accidental);
+    let accidentals = &rest.as_str()[..rest.as_str().len() - after.len()];
+    let shift: f64 = accidentals
+        .chars()
+        .map(|c| match c {
+            '#' | '♯' => 1.0,
+            'b' | '!' | '♭' => -1.0,
+            '𝄪' => 2.0,
+            '𝄫' => -2.0,
+            _ => 0.0,
+        })
+        .sum();
+    // The octave may have a sign of its own; another sign begins the cents.
+    let signed = usize::from(after.starts_with(['-', '+']));
+    let digits = after[signed..].find(|c: char| !c.is_ascii_digit()).map_or(after.len(), |end| end + signed);
+    let (octave, cents) = after.split_at(digits);
+    let number = |text: &str| text.parse::<i32>().map_err(|_| wrong());
+    let octave = if octave.is_empty() { 0 } else { number(octave)? };
+    let cents = if cents.is_empty() { 0 } else { number(cents)? };
+    Ok(12.0 * (f64::from(octave) + 1.0) + class + shift + f64::from(cents) * 0.01)
+}
+
+/// The frequency in Hz of a note's name (librosa: `note_to_hz`).
+///
+/// # Errors
+/// As [`note_to_midi`].
+pub fn note_to_hz(note: &str) -> Result<f64> {
+    note_to_midi(note).map(midi_to_hz)
+}
+
 #[cfg(test)]
 mod tests {
     use approx::assert_relative_eq;
@@ -80,5 +168,31 @@ mod tests {
         assert_relative_eq!(hz_to_mel(1000.0, false), 15.0, max_relative = 1e-12);
         assert_relative_eq!(hz_to_octs(440.0, 0.0, 12), 4.0, max_relative = 1e-12);
         assert_relative_eq!(fft_frequencies(22_050.0, 16)[8], 11_025.0, max_relative = 1e-12);
+    }
+
+    #[test]
+    fn notes_have_their_names() {
+        for (name, midi) in [("C4", 60.0), ("A♯4", 70.0), ("B3", 59.0), ("C-1", 0.0), ("G♯9", 128.0)] {
+            assert_eq!(midi_to_note(midi).unwrap(), name);
+            assert_eq!(note_to_midi(name).unwrap(), midi);
+        }
+        for (name, midi) in [
+            ("c", 12.0),
+            ("C#3", 49.0),
+            ("Bb-1", 10.0),
+            ("A!8", 116.0),
+            ("F##2", 43.0),
+            ("B3+25", 59.25),
+            ("A4-10", 68.9),
+        ] {
+            assert_relative_eq!(note_to_midi(name).unwrap(), midi, max_relative = 1e-12);
+        }
+        assert_eq!(hz_to_note(440.0).unwrap(), "A4");
+        assert_relative_eq!(note_to_hz("A5").unwrap(), 880.0, max_relative = 1e-12);
+        assert_relative_eq!(hz_to_midi(midi_to_hz(61.3)), 61.3, max_relative = 1e-12);
+        for nonsense in ["", "H2", "C4x", "4", "A99999999999", "é"] {
+            assert!(note_to_midi(nonsense).is_err(), "{nonsense}");
+        }
+        assert!(hz_to_note(0.0).is_err() && midi_to_note(f64::NAN).is_err());
     }
 }

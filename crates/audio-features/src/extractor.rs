@@ -1,19 +1,18 @@
 //! Many features of one signal, from one transform.
 
-use ndarray::{Array2, ArrayView2, Axis, concatenate};
+use ndarray::{Array2, ArrayView2, ArrayViewMut2, Axis, ShapeBuilder, concatenate};
 
 use crate::chroma::{Chroma, ChromaConfig};
 use crate::convert::fft_frequencies;
+use crate::decibel::{self, DbConfig};
 use crate::error::{Error, Result};
 use crate::mel::MelConfig;
 use crate::mfcc::{Mfcc, MfccConfig};
 use crate::sample::Sample;
-use crate::spectral::{
-    ContrastConfig, spectral_bandwidth, spectral_centroid, spectral_contrast, spectral_flatness, spectral_rolloff,
-};
+use crate::scratch::Pool;
+use crate::spectral::{Bands, ContrastConfig, Shape};
 use crate::stft::{Stft, StftConfig};
-use crate::temporal::{RmsConfig, ZcrConfig, rms, zero_crossing_rate};
-use crate::{DbConfig, power_to_db};
+use crate::temporal::{RmsConfig, ZcrConfig, rms_with, zero_crossing_rate_into};
 
 /// A feature that [`FeatureExtractor`] computes, with librosa's defaults for everything that [`ExtractorConfig`] does not name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -45,6 +44,19 @@ pub enum Feature {
 }
 
 impl Feature {
+    /// Those that start from a spectrogram.
+    const SPECTRAL: [Self; 9] = [
+        Self::Chroma,
+        Self::Mfcc,
+        Self::Mel,
+        Self::LogMel,
+        Self::Centroid,
+        Self::Bandwidth,
+        Self::Rolloff,
+        Self::Flatness,
+        Self::Contrast,
+    ];
+
     /// All of them, in the order of the enum.
     pub const ALL: [Self; 11] = [
         Self::ZeroCrossingRate,
@@ -182,21 +194,33 @@ pub struct FeatureExtractor {
     mfcc: Mfcc,
     chroma: Chroma,
     freq: Vec<f64>,
+    /// The octaves of [`Feature::Contrast`]; `None` when it was not asked for.
+    bands: Option<Bands>,
+    pool: Pool,
 }
 
 impl FeatureExtractor {
     /// Plans the transform and the filter banks.
     ///
     /// # Errors
-    /// [`Error::InvalidConfig`] as [`Mfcc::new`] and [`Chroma::new`].
+    /// [`Error::InvalidConfig`] as [`Mfcc::new`] and [`Chroma::new`], and as [`spectral_contrast`](crate::spectral_contrast) when
+    /// the contrast is asked for.
     pub fn new(config: &ExtractorConfig) -> Result<Self> {
         let ExtractorConfig { sr, n_mels, n_mfcc, n_chroma, tuning, .. } = *config;
         let stft = config.stft.clone();
         let mel = MelConfig { sr, stft: stft.clone(), n_mels, ..MelConfig::default() };
+        let freq = fft_frequencies(sr, stft.n_fft);
+        let bands = if config.features.contains(&Feature::Contrast) {
+            Some(Bands::new(&ContrastConfig { sr, ..ContrastConfig::default() }, &freq)?)
+        } else {
+            None
+        };
         Ok(Self {
             stft: Stft::new(&stft)?,
             mfcc: Mfcc::new(&MfccConfig { mel, n_mfcc, ..MfccConfig::default() })?,
-            freq: fft_frequencies(sr, stft.n_fft),
+            freq,
+            bands,
+            pool: Pool::default(),
             chroma: Chroma::new(&ChromaConfig { sr, stft, n_chroma, tuning, ..ChromaConfig::default() })?,
             config: config.clone(),
         })
@@ -207,73 +231,181 @@ impl FeatureExtractor {
         &self.config
     }
 
+    /// Number of rows of a feature.
+    pub fn rows(&self, feature: Feature) -> usize {
+        match feature {
+            Feature::Chroma => self.config.n_chroma,
+            Feature::Mfcc => self.mfcc.n_mfcc(),
+            Feature::Mel | Feature::LogMel => self.config.n_mels,
+            Feature::Contrast => ContrastConfig::default().n_bands + 1,
+            _ => 1,
+        }
+    }
+
     /// The features of a signal.
     ///
     /// # Errors
     /// As [`Stft::process`], and as the single features.
     pub fn process<T: Sample>(&self, samples: &[T]) -> Result<FeatureSet<T>> {
-        let (n_fft, hop_length, center) = (self.config.stft.n_fft, self.stft.hop_length(), self.config.stft.center);
-        let wants = |features: &[Feature]| self.config.features.iter().any(|feature| features.contains(feature));
-        // Of the shared spectrograms only what is needed is computed, and each once.
-        let power = self.stft.spectrogram(samples, 2.0)?;
-        let magnitude = if wants(&[
-            Feature::Centroid,
-            Feature::Bandwidth,
-            Feature::Rolloff,
-            Feature::Flatness,
-            Feature::Contrast,
-        ]) {
-            power.mapv(|x| x.sqrt())
-        } else {
-            Array2::default((self.stft.n_bins(), 0))
-        };
-        let mel = if wants(&[Feature::Mel, Feature::LogMel, Feature::Mfcc]) {
-            self.mfcc.mel().from_spectrogram(power.view())?
-        } else {
-            Array2::default((self.config.n_mels, 0))
-        };
-        let log_mel = if wants(&[Feature::LogMel, Feature::Mfcc]) {
-            power_to_db(&mel, &DbConfig::default())?
-        } else {
-            Array2::default((self.config.n_mels, 0))
-        };
-
-        let compute = |feature: Feature| -> Result<Array2<T>> {
-            let narrow = |values: Array2<f64>| values.mapv(T::narrow);
-            Ok(match feature {
-                Feature::ZeroCrossingRate => {
-                    let config = ZcrConfig { frame_length: n_fft, hop_length, center, ..ZcrConfig::default() };
-                    narrow(zero_crossing_rate(samples, &config)?)
-                }
-                Feature::Rms => {
-                    let pad_mode = self.config.stft.pad_mode;
-                    let config = RmsConfig { frame_length: n_fft, hop_length, center, pad_mode };
-                    rms(samples, &config)?.mapv(|x| T::narrow(f64::from(x)))
-                }
-                Feature::Chroma => self.chroma.from_spectrogram(power.view())?,
-                Feature::Mfcc => self.mfcc.from_log_mel(log_mel.view())?,
-                Feature::Mel => mel.clone(),
-                Feature::LogMel => log_mel.clone(),
-                Feature::Centroid => narrow(spectral_centroid(magnitude.view(), &self.freq)?),
-                Feature::Bandwidth => narrow(spectral_bandwidth(magnitude.view(), &self.freq, 2.0)?),
-                Feature::Rolloff => narrow(spectral_rolloff(magnitude.view(), &self.freq, 0.85)?),
-                Feature::Flatness => spectral_flatness(magnitude.view(), 1e-10, 2.0)?,
-                Feature::Contrast => {
-                    let config = ContrastConfig { sr: self.config.sr, ..ContrastConfig::default() };
-                    narrow(spectral_contrast(magnitude.view(), &self.freq, &config)?)
-                }
-            })
-        };
-        let features =
-            self.config.features.iter().map(|&feature| Ok((feature, compute(feature)?))).collect::<Result<_>>()?;
-        Ok(FeatureSet { features })
+        let mut features = FeatureSet { features: Vec::new() };
+        self.process_into(samples, &mut features)?;
+        Ok(features)
     }
+
+    /// Like [`FeatureExtractor::process`], into the arrays of an earlier result; they are made anew only where the number of
+    /// frames is another. Nothing is allocated after the first call with signals of one length.
+    ///
+    /// # Errors
+    /// As [`FeatureExtractor::process`]; what `features` holds then means nothing.
+    pub fn process_into<T: Sample>(&self, samples: &[T], features: &mut FeatureSet<T>) -> Result<()> {
+        let frames = self.stft.n_frames(samples.len())?;
+        features.features.truncate(self.config.features.len());
+        for (index, &feature) in self.config.features.iter().enumerate() {
+            let shape = (self.rows(feature), frames);
+            match features.features.get_mut(index) {
+                Some(slot) if slot.0 == feature && slot.1.dim() == shape => {}
+                Some(slot) => *slot = (feature, Array2::zeros(shape)),
+                None => features.features.push((feature, Array2::zeros(shape))),
+            }
+        }
+
+        let wants = |features: &[Feature]| self.config.features.iter().any(|feature| features.contains(feature));
+        let mut work = self.pool.take::<Work<T>>();
+        let work = &mut *work;
+        // Of what features share only what is needed is computed, and each once.
+        if wants(&Feature::SPECTRAL) {
+            work.power.resize(self.stft.n_bins() * frames, T::zero());
+            let power = by_frame(&mut work.power, self.stft.n_bins(), frames)?;
+            self.stft.spectrogram_into(samples, 2.0, power)?;
+        }
+        if wants(&[Feature::Mel, Feature::LogMel, Feature::Mfcc]) {
+            work.mel.resize(self.config.n_mels * frames, T::zero());
+            let power = by_frame(&mut work.power, self.stft.n_bins(), frames)?;
+            let mel = matrix(&mut work.mel, self.config.n_mels, frames)?;
+            self.mfcc.mel().from_spectrogram_into(power.view(), mel)?;
+        }
+        if wants(&[Feature::LogMel, Feature::Mfcc]) {
+            work.log_mel.clear();
+            work.log_mel.extend_from_slice(&work.mel);
+            let log_mel = matrix(&mut work.log_mel, self.config.n_mels, frames)?;
+            decibel::in_place(log_mel.into_dyn(), &DbConfig::default())?;
+        }
+        for (feature, out) in &mut features.features {
+            self.fill(*feature, samples, work, out.view_mut())?;
+        }
+        Ok(())
+    }
+
+    /// Computes one feature from what stands in `work`.
+    fn fill<T: Sample>(
+        &self,
+        feature: Feature,
+        samples: &[T],
+        work: &mut Work<T>,
+        mut out: ArrayViewMut2<'_, T>,
+    ) -> Result<()> {
+        let (n_fft, hop_length, center) = (self.config.stft.n_fft, self.stft.hop_length(), self.config.stft.center);
+        let (frames, n_bins, n_mels) = (out.ncols(), self.stft.n_bins(), self.config.n_mels);
+        match feature {
+            Feature::ZeroCrossingRate => {
+                let config = ZcrConfig { frame_length: n_fft, hop_length, center, ..ZcrConfig::default() };
+                work.values.resize(frames, 0.0);
+                zero_crossing_rate_into(samples, &config, matrix(&mut work.values, 1, frames)?)?;
+                out.iter_mut().zip(&work.values).for_each(|(slot, &x)| *slot = T::narrow(x));
+            }
+            Feature::Rms => {
+                let pad_mode = self.config.stft.pad_mode;
+                let config = RmsConfig { frame_length: n_fft, hop_length, center, pad_mode };
+                work.loudness.resize(frames, 0.0);
+                rms_with(samples, &config, &mut work.padded, matrix(&mut work.loudness, 1, frames)?)?;
+                out.iter_mut().zip(&work.loudness).for_each(|(slot, &x)| *slot = T::narrow(f64::from(x)));
+            }
+            Feature::Chroma => {
+                self.chroma.from_spectrogram_into(by_frame(&mut work.power, n_bins, frames)?.view(), out)?
+            }
+            Feature::Mfcc => self.mfcc.from_log_mel_into(matrix(&mut work.log_mel, n_mels, frames)?.view(), out)?,
+            Feature::Mel => out.assign(&matrix(&mut work.mel, n_mels, frames)?),
+            Feature::LogMel => out.assign(&matrix(&mut work.log_mel, n_mels, frames)?),
+            Feature::Centroid | Feature::Bandwidth | Feature::Rolloff | Feature::Flatness => {
+                let shape = match feature {
+                    Feature::Centroid => Shape::Centroid,
+                    Feature::Bandwidth => Shape::bandwidth(2.0)?,
+                    Feature::Rolloff => Shape::rolloff(0.85)?,
+                    _ => Shape::flatness(1e-10, 2.0)?,
+                };
+                for (power, slot) in work.power.chunks_exact(n_bins).zip(out.iter_mut()) {
+                    magnitude(power, &mut work.frame);
+                    let mut value = [0.0];
+                    shape.of(&mut work.frame, &self.freq, &mut value);
+                    *slot = T::narrow(value[0]);
+                }
+            }
+            Feature::Contrast => {
+                let Some(bands) = &self.bands else { return Ok(()) };
+                let rows = bands.rows();
+                // Peaks and valleys, frame by frame.
+                work.values.resize(2 * rows * frames, 0.0);
+                let (peaks, valleys) = work.values.split_at_mut(rows * frames);
+                let places = peaks.chunks_exact_mut(rows).zip(valleys.chunks_exact_mut(rows));
+                for (power, (peak, valley)) in work.power.chunks_exact(n_bins).zip(places) {
+                    magnitude(power, &mut work.frame);
+                    bands.of(&work.frame, &mut work.sorted, peak, valley);
+                }
+                for values in [&mut *peaks, &mut *valleys] {
+                    decibel::in_place(matrix(values, frames, rows)?.into_dyn(), &DbConfig::default())?;
+                }
+                let values = peaks.chunks_exact(rows).zip(valleys.chunks_exact(rows));
+                for (mut column, (peak, valley)) in out.columns_mut().into_iter().zip(values) {
+                    for ((slot, peak), valley) in column.iter_mut().zip(peak).zip(valley) {
+                        *slot = T::narrow(peak - valley);
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The working memory of one call.
+#[derive(Default)]
+struct Work<T> {
+    /// The power spectrogram, frame by frame.
+    power: Vec<T>,
+    /// Mel bands, band by band, as power and in decibels.
+    mel: Vec<T>,
+    log_mel: Vec<T>,
+    frame: Vec<T>,
+    sorted: Vec<T>,
+    padded: Vec<T>,
+    values: Vec<f64>,
+    loudness: Vec<f32>,
+}
+
+/// The square roots of a frame's powers.
+fn magnitude<T: Sample>(power: &[T], frame: &mut Vec<T>) {
+    frame.clear();
+    frame.extend(power.iter().map(|x| x.sqrt()));
+}
+
+/// Values that lie row by row.
+fn matrix<T>(values: &mut [T], rows: usize, columns: usize) -> Result<ArrayViewMut2<'_, T>> {
+    ArrayViewMut2::from_shape((rows, columns), values)
+        .map_err(|error| Error::input("the feature", format!("of shape [{rows}, {columns}]"), error))
+}
+
+/// Values that lie column by column.
+fn by_frame<T>(values: &mut [T], rows: usize, columns: usize) -> Result<ArrayViewMut2<'_, T>> {
+    ArrayViewMut2::from_shape((rows, columns).f(), values)
+        .map_err(|error| Error::input("the spectrogram", format!("of shape [{rows}, {columns}]"), error))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::MelSpectrogram;
+    use crate::{
+        MelSpectrogram, rms, spectral_bandwidth, spectral_centroid, spectral_contrast, spectral_flatness,
+        spectral_rolloff, zero_crossing_rate,
+    };
 
     #[test]
     fn every_feature_is_there_and_equals_itself_alone() {
@@ -290,6 +422,27 @@ mod tests {
         assert_eq!(features.get(Feature::Mfcc).unwrap(), alone);
         let alone = Chroma::new(&ChromaConfig::default()).unwrap().process(&samples).unwrap();
         assert_eq!(features.get(Feature::Chroma).unwrap(), alone);
+        let magnitude = extractor.stft.spectrogram(&samples, 1.0).unwrap();
+        let freq = fft_frequencies(22_050.0, 2048);
+        for (feature, alone) in [
+            (Feature::Centroid, spectral_centroid(magnitude.view(), &freq).unwrap()),
+            (Feature::Bandwidth, spectral_bandwidth(magnitude.view(), &freq, 2.0).unwrap()),
+            (Feature::Rolloff, spectral_rolloff(magnitude.view(), &freq, 0.85).unwrap()),
+            (Feature::Contrast, spectral_contrast(magnitude.view(), &freq, &ContrastConfig::default()).unwrap()),
+            (Feature::ZeroCrossingRate, zero_crossing_rate(&samples, &ZcrConfig::default()).unwrap()),
+            (Feature::Rms, rms(&samples, &RmsConfig::default()).unwrap().mapv(f64::from)),
+        ] {
+            assert_eq!(features.get(feature).unwrap(), alone.mapv(|x| x as f32), "{feature:?}");
+        }
+        let alone = spectral_flatness(magnitude.view(), 1e-10, 2.0).unwrap();
+        assert_eq!(features.get(Feature::Flatness).unwrap(), alone);
+
+        // Into the arrays of another signal, longer or of the same length.
+        for n in [9000, 20_000] {
+            let mut again = extractor.process(&vec![0.5_f32; n]).unwrap();
+            extractor.process_into(&samples, &mut again).unwrap();
+            assert_eq!(again, features);
+        }
     }
 
     #[test]

@@ -1,9 +1,12 @@
 //! Cutting a signal into frames, and what stands beyond its ends.
 
+use crate::decibel::{maximum, median};
 use crate::error::{Error, Result};
 use crate::sample::Sample;
 
-/// What a centred frame sees beyond the ends of the signal: numpy's padding modes, those that `librosa.stft` takes.
+/// What a centred frame sees beyond the ends of the signal: numpy's padding modes.
+///
+/// As in librosa, transforms take the first five only; [`rms`](crate::rms), [`yin`](crate::yin) and [`pyin`](crate::pyin) take all.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
@@ -19,6 +22,23 @@ pub enum PadMode {
     Symmetric,
     /// A straight line from the outermost sample down to zero (`linear_ramp`).
     LinearRamp,
+    /// The other end of the signal (`wrap`).
+    Wrap,
+    /// The largest sample of the signal (`maximum`).
+    Maximum,
+    /// The smallest sample of the signal (`minimum`).
+    Minimum,
+    /// The mean of the signal (`mean`).
+    Mean,
+    /// The median of the signal (`median`).
+    Median,
+}
+
+impl PadMode {
+    /// Whether the padding is made of what lies near the ends, so that a transform can pad each end by itself.
+    pub(crate) fn is_local(self) -> bool {
+        matches!(self, Self::Constant | Self::Edge | Self::Reflect | Self::Symmetric | Self::LinearRamp)
+    }
 }
 
 impl std::str::FromStr for PadMode {
@@ -31,7 +51,16 @@ impl std::str::FromStr for PadMode {
             "reflect" => Self::Reflect,
             "symmetric" => Self::Symmetric,
             "linear_ramp" => Self::LinearRamp,
-            _ => return Err(Error::config("pad_mode", "constant, edge, reflect, symmetric or linear_ramp", name)),
+            "wrap" => Self::Wrap,
+            "maximum" => Self::Maximum,
+            "minimum" => Self::Minimum,
+            "mean" => Self::Mean,
+            "median" => Self::Median,
+            _ => {
+                let expected =
+                    "constant, edge, reflect, symmetric, linear_ramp, wrap, maximum, minimum, mean or median";
+                return Err(Error::config("pad_mode", expected, name));
+            }
         })
     }
 }
@@ -59,6 +88,15 @@ pub(crate) fn pad_into<T: Sample, P: Sample>(
         let step = (if with_edge { distance - 1 } else { distance }) % period;
         if step < n { step } else { period - step - usize::from(with_edge) }
     };
+    // One value for all of the padding, where the mode is a statistic.
+    let level = match mode {
+        PadMode::Maximum => P::narrow(maximum(samples).widen()),
+        PadMode::Minimum => P::narrow(samples.iter().copied().fold(T::infinity(), T::min).widen()),
+        // Rounded to the samples' type, as numpy does.
+        PadMode::Mean => P::narrow(T::narrow(samples.iter().map(|x| x.widen()).sum::<f64>() / n as f64).widen()),
+        PadMode::Median if n > 0 => P::narrow(median(&mut samples.to_vec())),
+        _ => P::zero(),
+    };
     let beyond = |distance: usize, width: usize, from_start: bool| {
         let from = |index: usize| at(if from_start { index } else { n - 1 - index });
         match mode {
@@ -66,7 +104,13 @@ pub(crate) fn pad_into<T: Sample, P: Sample>(
             PadMode::Edge => from(0),
             PadMode::Reflect => from(mirrored(distance, false)),
             PadMode::Symmetric => from(mirrored(distance, true)),
-            PadMode::LinearRamp => P::narrow(from(0).widen() * (width - distance) as f64 / width as f64),
+            PadMode::Wrap => from(n - 1 - (distance - 1) % n),
+            PadMode::Maximum | PadMode::Minimum | PadMode::Mean | PadMode::Median => level,
+            PadMode::LinearRamp => {
+                let outermost = samples[if from_start { 0 } else { n - 1 }].widen();
+                // Rounded to the samples' type, as numpy does.
+                P::narrow(T::narrow(outermost * (width - distance) as f64 / width as f64).widen())
+            }
         }
     };
     padded.extend((1..=left).rev().map(|distance| beyond(distance, left, true)));
@@ -104,6 +148,13 @@ mod tests {
         assert_eq!(padded(&x, 4, 4, PadMode::Symmetric), [3.0, 3.0, 2.0, 1.0, 1.0, 2.0, 3.0, 3.0, 2.0, 1.0, 1.0]);
         assert_eq!(padded(&x, 2, 2, PadMode::LinearRamp), [0.0, 0.5, 1.0, 2.0, 3.0, 1.5, 0.0]);
         assert_eq!(padded(&[7.0], 2, 2, PadMode::Reflect), [7.0; 5]);
+        assert_eq!(padded(&x, 4, 5, PadMode::Wrap), [3.0, 1.0, 2.0, 3.0, 1.0, 2.0, 3.0, 1.0, 2.0, 3.0, 1.0, 2.0]);
+        let y = [1.0, 5.0, 3.0, 4.0];
+        for (mode, value) in
+            [(PadMode::Maximum, 5.0), (PadMode::Minimum, 1.0), (PadMode::Mean, 3.25), (PadMode::Median, 3.5)]
+        {
+            assert_eq!(padded(&y, 1, 2, mode), [value, 1.0, 5.0, 3.0, 4.0, value, value]);
+        }
     }
 
     #[test]

@@ -64,6 +64,10 @@ impl<F: Sample> Plan<F> {
     }
 }
 
+/// One frame, as it was given.
+#[derive(Default)]
+struct Bins<T>(Vec<Complex<T>>);
+
 /// The working memory of one call.
 #[derive(Default)]
 struct Work<F> {
@@ -108,6 +112,20 @@ impl Istft {
         })
     }
 
+    /// Like [`Istft::process`] with a `length`, that of `out`; nothing is allocated after the first call with the longest signal.
+    ///
+    /// # Errors
+    /// As [`Istft::process`].
+    pub fn process_into<T: Sample>(&self, spectrum: ArrayView2<'_, Complex<T>>, out: &mut [T]) -> Result<()> {
+        let n_bins = self.config.n_bins();
+        if spectrum.nrows() != n_bins {
+            return Err(Error::shape("the spectrum", &[n_bins, spectrum.ncols()], spectrum.shape()));
+        }
+        self.overlap_add_into(spectrum.ncols(), out, |t, frame| {
+            frame.iter_mut().zip(spectrum.column(t)).for_each(|(slot, &bin)| *slot = bin);
+        })
+    }
+
     /// Like [`Istft::process`], of frames that `fill(t, spectrum)` computes in order.
     pub(crate) fn overlap_add<T: Sample>(
         &self,
@@ -115,9 +133,29 @@ impl Istft {
         length: Option<usize>,
         fill: impl FnMut(usize, &mut [Complex<T>]),
     ) -> Result<Vec<T>> {
+        // librosa's `length=0` means no length at all.
+        let length = length.filter(|&length| length > 0).unwrap_or_else(|| {
+            let left = if self.config.center { self.config.n_fft / 2 } else { 0 };
+            (self.config.n_fft + self.config.hop_length() * n_frames.saturating_sub(1)).saturating_sub(2 * left)
+        });
+        let mut signal = vec![T::zero(); length];
+        self.overlap_add_into(n_frames, &mut signal, fill)?;
+        Ok(signal)
+    }
+
+    /// Like [`Istft::overlap_add`], into memory of the caller.
+    pub(crate) fn overlap_add_into<T: Sample>(
+        &self,
+        n_frames: usize,
+        out: &mut [T],
+        fill: impl FnMut(usize, &mut [Complex<T>]),
+    ) -> Result<()> {
+        if n_frames == 0 {
+            return Err(Error::input("the spectrum", "at least one frame long", 0));
+        }
         match &self.inverse {
-            Inverse::Parity(plan) => self.run_plan(plan, n_frames, length, fill),
-            Inverse::Fast(plan) => self.run_plan(plan, n_frames, length, fill),
+            Inverse::Parity(plan) => self.run_plan(plan, n_frames, out, fill),
+            Inverse::Fast(plan) => self.run_plan(plan, n_frames, out, fill),
         }
     }
 
@@ -125,18 +163,14 @@ impl Istft {
         &self,
         plan: &Plan<F>,
         n_frames: usize,
-        length: Option<usize>,
+        out: &mut [T],
         mut fill: impl FnMut(usize, &mut [Complex<T>]),
-    ) -> Result<Vec<T>> {
-        let (n_fft, n_bins, hop) = (self.config.n_fft, self.config.n_bins(), self.config.hop_length());
-        if n_frames == 0 {
-            return Err(Error::input("the spectrum", "at least one frame long", 0));
-        }
+    ) -> Result<()> {
+        let (n_fft, n_bins, hop, length) =
+            (self.config.n_fft, self.config.n_bins(), self.config.hop_length(), out.len());
         let left = if self.config.center { n_fft / 2 } else { 0 };
-        // librosa's `length=0` means no length at all.
-        let length = length.filter(|&length| length > 0);
-        let frames = length.map_or(n_frames, |length| n_frames.min((length + 2 * left).div_ceil(hop)));
-        let length = length.unwrap_or((n_fft + hop * (frames - 1)).saturating_sub(2 * left));
+        // Frames that begin beyond the end are not looked at.
+        let frames = n_frames.min((length + 2 * left).div_ceil(hop));
 
         let mut work = self.pool.take::<Work<F>>();
         let Work { spectrum, frame, scratch, signal, weights } = &mut *work;
@@ -147,10 +181,11 @@ impl Istft {
             buffer.clear();
             buffer.resize(length, F::zero());
         }
-        let mut bins = vec![Complex::<T>::default(); n_bins];
+        let mut bins = self.pool.take::<Bins<T>>();
+        bins.0.resize(n_bins, Complex::default());
         for t in 0..frames {
-            fill(t, &mut bins);
-            for (slot, bin) in spectrum.iter_mut().zip(&bins) {
+            fill(t, &mut bins.0);
+            for (slot, bin) in spectrum.iter_mut().zip(&bins.0) {
                 *slot = Complex::new(F::narrow(bin.re.widen()), F::narrow(bin.im.widen()));
             }
             // A real signal has real first (and, of an even length, last) bins; what else they hold is ignored.
@@ -173,11 +208,10 @@ impl Istft {
             }
         }
         let tiny = T::min_positive_value().widen();
-        Ok(signal
-            .iter()
-            .zip(weights.iter())
-            .map(|(&sum, &weight)| T::narrow(if weight.widen() > tiny { (sum / weight).widen() } else { sum.widen() }))
-            .collect())
+        for (slot, (&sum, &weight)) in out.iter_mut().zip(signal.iter().zip(weights.iter())) {
+            *slot = T::narrow(if weight.widen() > tiny { (sum / weight).widen() } else { sum.widen() });
+        }
+        Ok(())
     }
 }
 

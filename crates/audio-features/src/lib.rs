@@ -3,6 +3,7 @@
 
 mod audio;
 pub mod augment;
+mod channels;
 mod chroma;
 mod convert;
 mod decibel;
@@ -26,11 +27,16 @@ mod stream;
 pub mod summary;
 mod temporal;
 mod tuning;
+mod voice;
 mod window;
 
 pub use audio::{Audio, load, to_mono};
+pub use channels::{each_channel, each_spectrogram};
 pub use chroma::{Chroma, ChromaConfig, ChromaFilterConfig, chroma_filters, tonnetz};
-pub use convert::{fft_frequencies, hz_to_mel, hz_to_octs, mel_frequencies, mel_to_hz, octs_to_hz};
+pub use convert::{
+    fft_frequencies, hz_to_mel, hz_to_midi, hz_to_note, hz_to_octs, mel_frequencies, mel_to_hz, midi_to_hz,
+    midi_to_note, note_to_hz, note_to_midi, octs_to_hz,
+};
 pub use decibel::{DbConfig, Reference, amplitude_to_db, db_to_amplitude, db_to_power, power_to_db};
 pub use emphasis::{deemphasis, preemphasis};
 pub use error::{Error, Result};
@@ -43,15 +49,16 @@ pub use normalize::Norm;
 pub use pitch::{Pyin, PyinConfig, PyinTrack, YinConfig, pyin, yin};
 pub use resample::{Resampler, ResamplerConfig, resample, resample_fourier, resample_polyphase, resample_with};
 pub use sample::Sample;
-pub use silence::{SilenceConfig, split, trim};
+pub use silence::{SilenceConfig, split, split_nd, trim, trim_nd};
 pub use spectral::{
     ContrastConfig, poly_features, spectral_bandwidth, spectral_centroid, spectral_contrast, spectral_flatness,
     spectral_rolloff,
 };
 pub use stft::{Precision, Stft, StftConfig};
-pub use stream::FeatureStream;
+pub use stream::{FeatureStream, TUNING_FRAMES};
 pub use temporal::{
     RmsConfig, ZcrConfig, rms, rms_from_spectrogram, rms_into, zero_crossing_rate, zero_crossing_rate_into,
 };
 pub use tuning::{PiptrackConfig, a4_to_tuning, estimate_tuning, piptrack, pitch_tuning};
+pub use voice::{HnrConfig, NO_HARMONICS, harmonics_to_noise, teager_energy};
 pub use window::Window;

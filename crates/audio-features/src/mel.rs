@@ -224,25 +224,35 @@ impl MelSpectrogram {
     /// # Errors
     /// [`Error::WrongShape`] when the spectrogram has another number of bins than the config's `n_fft`.
     pub fn from_spectrogram<T: Sample>(&self, spectrogram: ArrayView2<'_, T>) -> Result<Array2<T>> {
-        let n_bins = self.stft.n_bins();
-        if spectrogram.nrows() != n_bins {
-            return Err(Error::shape("the spectrogram", &[n_bins, spectrogram.ncols()], spectrogram.shape()));
-        }
         let mut out = Array2::zeros((self.bank.n_rows(), spectrogram.ncols()));
-        let (mut frame, mut mel) = (vec![T::zero(); n_bins], vec![T::zero(); self.bank.n_rows()]);
-        for (column, mut target) in spectrogram.columns().into_iter().zip(out.columns_mut()) {
-            frame.iter_mut().zip(column).for_each(|(slot, &value)| *slot = value);
-            self.bank.apply(&frame, &mut mel);
-            target.iter_mut().zip(&mel).for_each(|(slot, &value)| *slot = value);
-        }
+        self.from_spectrogram_into(spectrogram, out.view_mut())?;
         Ok(out)
     }
 
-    /// The bands of one frame of `n_fft` samples; `spectrum` is working memory for its bins.
-    pub(crate) fn one_frame<T: Sample>(&self, frame: &[T], spectrum: &mut [T], mel: &mut Vec<T>) -> Result<()> {
-        self.stft.one_frame(frame, self.config.power, spectrum)?;
-        mel.resize(self.bank.n_rows(), T::zero());
-        self.bank.apply(spectrum, mel);
+    /// Like [`MelSpectrogram::from_spectrogram`], into memory of the caller; nothing is allocated after the first call.
+    ///
+    /// # Errors
+    /// As [`MelSpectrogram::from_spectrogram`], and [`Error::WrongShape`] when `out` is not `[n_mels, n_frames]`.
+    pub fn from_spectrogram_into<T: Sample>(
+        &self,
+        spectrogram: ArrayView2<'_, T>,
+        mut out: ArrayViewMut2<'_, T>,
+    ) -> Result<()> {
+        let (n_bins, n_mels) = (self.stft.n_bins(), self.bank.n_rows());
+        if spectrogram.nrows() != n_bins {
+            return Err(Error::shape("the spectrogram", &[n_bins, spectrogram.ncols()], spectrogram.shape()));
+        }
+        if out.dim() != (n_mels, spectrogram.ncols()) {
+            return Err(Error::shape("the output", &[n_mels, spectrogram.ncols()], out.shape()));
+        }
+        let mut buffer = self.pool.take::<Vec<T>>();
+        buffer.resize(n_bins + n_mels, T::zero());
+        let (frame, mel) = buffer.split_at_mut(n_bins);
+        for (column, mut target) in spectrogram.columns().into_iter().zip(out.columns_mut()) {
+            frame.iter_mut().zip(column).for_each(|(slot, &value)| *slot = value);
+            self.bank.apply(frame, mel);
+            target.iter_mut().zip(mel.iter()).for_each(|(slot, &value)| *slot = value);
+        }
         Ok(())
     }
 

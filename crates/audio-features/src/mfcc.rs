@@ -152,14 +152,32 @@ impl Mfcc {
     /// # Errors
     /// [`Error::WrongShape`] when the spectrogram has another number of bands than the config's `n_mels`.
     pub fn from_log_mel<T: Sample>(&self, log_mel: ArrayView2<'_, T>) -> Result<Array2<T>> {
+        let mut out = Array2::zeros((self.n_out, log_mel.ncols()));
+        self.from_log_mel_into(log_mel, out.view_mut())?;
+        Ok(out)
+    }
+
+    /// Like [`Mfcc::from_log_mel`], into memory of the caller; nothing is allocated after the first call with the longest signal.
+    ///
+    /// # Errors
+    /// As [`Mfcc::from_log_mel`], and [`Error::WrongShape`] when `out` is not `[n_mfcc, n_frames]`.
+    pub fn from_log_mel_into<T: Sample>(&self, log_mel: ArrayView2<'_, T>, out: ArrayViewMut2<'_, T>) -> Result<()> {
         let n_mels = self.config.mel.n_mels;
         if log_mel.nrows() != n_mels {
             return Err(Error::shape("the mel spectrogram", &[n_mels, log_mel.ncols()], log_mel.shape()));
         }
-        let mut out = Array2::zeros((self.n_out, log_mel.ncols()));
-        let data: Vec<T> = log_mel.iter().copied().collect();
-        multiply(self.matrix.get(), &data, n_mels, out.view_mut());
-        Ok(out)
+        if out.dim() != (self.n_out, log_mel.ncols()) {
+            return Err(Error::shape("the output", &[self.n_out, log_mel.ncols()], out.shape()));
+        }
+        if let Some(data) = log_mel.as_slice() {
+            multiply(self.matrix.get(), data, n_mels, out);
+        } else {
+            let mut data = self.pool.take::<Vec<T>>();
+            data.clear();
+            data.extend(log_mel.iter().copied());
+            multiply(self.matrix.get(), &data, n_mels, out);
+        }
+        Ok(())
     }
 
     /// The coefficients of one column of decibels.

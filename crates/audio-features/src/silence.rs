@@ -2,8 +2,9 @@
 
 use std::ops::Range;
 
-use ndarray::Axis;
+use ndarray::{ArrayD, ArrayView, ArrayView1, Axis, Dimension};
 
+use crate::channels::each_channel;
 use crate::decibel::{DbConfig, Reference, amplitude_to_db};
 use crate::error::Result;
 use crate::sample::Sample;
@@ -46,12 +47,21 @@ impl Default for SilenceConfig {
 /// # Errors
 /// As [`rms`].
 pub fn trim<T: Sample>(samples: &[T], config: &SilenceConfig) -> Result<Range<usize>> {
-    let loud = loud_frames(samples, config)?;
+    trim_nd(ArrayView1::from(samples), config)
+}
+
+/// [`trim`] of several channels, `[channels…, n]`: silence is where every channel is silent. librosa's default for `aggregate`.
+///
+/// # Errors
+/// As [`trim`] and [`each_channel`].
+pub fn trim_nd<T: Sample, D: Dimension>(signals: ArrayView<'_, T, D>, config: &SilenceConfig) -> Result<Range<usize>> {
+    let length = signals.shape().last().copied().unwrap_or(0);
+    let loud = loud_frames(signals, config)?;
     let first = loud.iter().position(|&loud| loud);
     let last = loud.iter().rposition(|&loud| loud);
     Ok(match (first, last) {
         (Some(first), Some(last)) => {
-            let end = samples.len().min((last + 1) * config.hop_length);
+            let end = length.min((last + 1) * config.hop_length);
             (first * config.hop_length).min(end)..end
         }
         _ => 0..0,
@@ -63,8 +73,20 @@ pub fn trim<T: Sample>(samples: &[T], config: &SilenceConfig) -> Result<Range<us
 /// # Errors
 /// As [`rms`].
 pub fn split<T: Sample>(samples: &[T], config: &SilenceConfig) -> Result<Vec<Range<usize>>> {
-    let loud = loud_frames(samples, config)?;
-    let sample = |frame: usize| samples.len().min(frame * config.hop_length);
+    split_nd(ArrayView1::from(samples), config)
+}
+
+/// [`split`] of several channels, `[channels…, n]`: silence is where every channel is silent. librosa's default for `aggregate`.
+///
+/// # Errors
+/// As [`split`] and [`each_channel`].
+pub fn split_nd<T: Sample, D: Dimension>(
+    signals: ArrayView<'_, T, D>,
+    config: &SilenceConfig,
+) -> Result<Vec<Range<usize>>> {
+    let length = signals.shape().last().copied().unwrap_or(0);
+    let loud = loud_frames(signals, config)?;
+    let sample = |frame: usize| length.min(frame * config.hop_length);
     let mut parts = Vec::new();
     let mut start = None;
     for (frame, &loud) in loud.iter().chain([&false]).enumerate() {
@@ -80,12 +102,23 @@ pub fn split<T: Sample>(samples: &[T], config: &SilenceConfig) -> Result<Vec<Ran
     Ok(parts)
 }
 
-fn loud_frames<T: Sample>(samples: &[T], config: &SilenceConfig) -> Result<Vec<bool>> {
+/// Which frames are loud in any channel.
+fn loud_frames<T: Sample, D: Dimension>(signals: ArrayView<'_, T, D>, config: &SilenceConfig) -> Result<Vec<bool>> {
     let SilenceConfig { top_db, reference, frame_length, hop_length } = *config;
-    let loudness = rms(samples, &RmsConfig { frame_length, hop_length, ..RmsConfig::default() })?;
+    let rms_config = RmsConfig { frame_length, hop_length, ..RmsConfig::default() };
+    // `[channels…, 1, n_frames]`; a reference such as the loudest frame is that of two channels together, since librosa takes
+    // the last two axes for one spectrogram.
+    let loudness: ArrayD<f32> = each_channel(signals, |samples| rms(samples, &rms_config))?;
+    let loudness = loudness.index_axis(Axis(loudness.ndim() - 2), 0);
     let db_config = DbConfig { reference, top_db: None, ..DbConfig::amplitude() };
-    let db = amplitude_to_db(&loudness.index_axis(Axis(0), 0), &db_config)?;
-    Ok(db.iter().map(|&db| f64::from(db) > -top_db).collect())
+    let db = amplitude_to_db(&loudness, &db_config)?;
+    let mut loud = vec![false; db.shape().last().copied().unwrap_or(0)];
+    for channel in db.lanes(Axis(db.ndim() - 1)) {
+        for (loud, &db) in loud.iter_mut().zip(channel) {
+            *loud |= f64::from(db) > -top_db;
+        }
+    }
+    Ok(loud)
 }
 
 #[cfg(test)]

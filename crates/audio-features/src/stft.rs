@@ -240,9 +240,14 @@ impl Stft {
     /// Plans the transform.
     ///
     /// # Errors
-    /// [`Error::InvalidConfig`] when `n_fft` or the hop length is 0, `win_length` exceeds `n_fft`, or the window is not drawable.
+    /// [`Error::InvalidConfig`] when `n_fft` or the hop length is 0, `win_length` exceeds `n_fft`, the window is not drawable, or
+    /// the padding mode is none of the five that librosa allows.
     pub fn new(config: &StftConfig) -> Result<Self> {
         let window = config.padded_window()?;
+        if config.center && !config.pad_mode.is_local() {
+            let expected = "constant, edge, reflect, symmetric or linear_ramp for a transform";
+            return Err(Error::config("pad_mode", expected, format!("{:?}", config.pad_mode)));
+        }
         let transform = match config.precision {
             Precision::Parity => Transform::Parity(Plan::new(&window)),
             Precision::Fast => Transform::Fast(Plan::new(&window)),
@@ -340,14 +345,23 @@ impl Stft {
     /// As [`Stft::process`].
     pub fn spectrogram<T: Sample>(&self, samples: &[T], power: f64) -> Result<Array2<T>> {
         let mut out = Array2::zeros((self.n_bins(), self.n_frames(samples.len())?).f());
+        self.spectrogram_into(samples, power, out.view_mut())?;
+        Ok(out)
+    }
+
+    /// Like [`Stft::spectrogram`], into memory of the caller; nothing is allocated after the first call.
+    ///
+    /// # Errors
+    /// As [`Stft::process`], and [`Error::WrongShape`] when `out` is not `[n_bins, n_frames]`.
+    pub fn spectrogram_into<T: Sample>(&self, samples: &[T], power: f64, mut out: ArrayViewMut2<'_, T>) -> Result<()> {
+        self.check_out(samples.len(), self.n_bins(), out.shape())?;
         self.spectrogram_blocks(samples, power, |first, block| {
             for (frame, bins) in block.chunks_exact(self.n_bins()).enumerate() {
                 for (slot, &bin) in out.column_mut(first + frame).iter_mut().zip(bins) {
                     *slot = bin;
                 }
             }
-        })?;
-        Ok(out)
+        })
     }
 
     pub(crate) fn check_out(&self, n: usize, n_features: usize, got: &[usize]) -> Result<()> {
@@ -397,22 +411,6 @@ impl Stft {
             second(state, index * BLOCK, block);
         }
         Ok(())
-    }
-
-    /// The spectrogram of one frame of `n_fft` samples.
-    pub(crate) fn one_frame<T: Sample>(&self, frame: &[T], power: f64, out: &mut [T]) -> Result<()> {
-        match &self.transform {
-            Transform::Parity(plan) => self.run_frame(plan, frame, out)?,
-            Transform::Fast(plan) => self.run_frame(plan, frame, out)?,
-        }
-        raise(out, power);
-        Ok(())
-    }
-
-    fn run_frame<T: Sample, F: Sample>(&self, plan: &Plan<F>, frame: &[T], out: &mut [T]) -> Result<()> {
-        let mut work = self.pool.take::<Work<F>>();
-        work.fit(plan);
-        plan.run(frame, out, Power, &mut work)
     }
 
     fn blocks<T: Sample, O: Copy + Default + Send + 'static>(

@@ -30,6 +30,16 @@ impl Default for ZcrConfig {
     }
 }
 
+impl ZcrConfig {
+    pub(crate) fn check(&self) -> Result<()> {
+        if self.threshold >= 0.0 && self.threshold.is_finite() {
+            Ok(())
+        } else {
+            Err(Error::config("threshold", "a finite number, at least 0", self.threshold))
+        }
+    }
+}
+
 /// Settings of [`rms`], by librosa's names and with its defaults.
 #[derive(Debug, Clone, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(default))]
@@ -101,9 +111,7 @@ pub fn zero_crossing_rate_into<T: Sample>(
     if out.shape() != [1, frames] {
         return Err(Error::shape("the output", &[1, frames], out.shape()));
     }
-    if !(threshold >= 0.0 && threshold.is_finite()) {
-        return Err(Error::config("threshold", "a finite number, at least 0", threshold));
-    }
+    config.check()?;
     if n == 0 {
         return Err(Error::input("the signal", "non-empty", "0 samples"));
     }
@@ -187,11 +195,24 @@ pub fn rms<T: Sample>(samples: &[T], config: &RmsConfig) -> Result<Array2<f32>> 
     Ok(out)
 }
 
-/// Like [`rms`], into memory of the caller. With zero padding only the sums of a few hops are allocated.
+/// Like [`rms`], into memory of the caller; nothing is allocated when the padding is zeros, or there is none.
 ///
 /// # Errors
 /// As [`rms`], and [`Error::WrongShape`] when `out` is not `[1, n_frames]`.
-pub fn rms_into<T: Sample>(samples: &[T], config: &RmsConfig, mut out: ArrayViewMut2<'_, f32>) -> Result<()> {
+pub fn rms_into<T: Sample>(samples: &[T], config: &RmsConfig, out: ArrayViewMut2<'_, f32>) -> Result<()> {
+    rms_with(samples, config, &mut Vec::new(), out)
+}
+
+/// [`rms_into`] with working memory for a padded signal.
+pub(crate) fn rms_with<T: Sample>(
+    samples: &[T],
+    config: &RmsConfig,
+    padded: &mut Vec<T>,
+    mut out: ArrayViewMut2<'_, f32>,
+) -> Result<()> {
+    /// Hops of a frame whose sums are kept.
+    const KEPT: usize = 64;
+
     let RmsConfig { frame_length, hop_length, center, pad_mode } = *config;
     let frames = frames_of(samples.len(), frame_length, hop_length, center)?;
     if out.shape() != [1, frames] {
@@ -199,42 +220,57 @@ pub fn rms_into<T: Sample>(samples: &[T], config: &RmsConfig, mut out: ArrayView
     }
     check_finite(samples)?;
     let mut left = if center { frame_length / 2 } else { 0 };
-    let mut padded = Vec::<T>::new();
     let mut signal = samples;
     if center && pad_mode != PadMode::Constant {
-        pad_into(samples, left, left, pad_mode, &mut padded)?;
-        (signal, left) = (&padded, 0);
+        pad_into(samples, left, left, pad_mode, padded)?;
+        (signal, left) = (padded, 0);
     }
 
     // The energy of a stretch of the padded signal; what lies beyond the ends is silent.
     let between = |from: usize, to: usize| {
+        let silent = left.saturating_sub(from).min(to - from);
         let (from, to) = (from.saturating_sub(left).min(signal.len()), to.saturating_sub(left).min(signal.len()));
-        energy(&signal[from..to])
+        energy(silent, &signal[from..to])
     };
     let mean = |energy: f64| (energy / frame_length as f64).sqrt() as f32;
-    if frame_length.is_multiple_of(hop_length) {
-        // Frames are made of whole hops, each of which is summed once and kept while frames still need it.
-        let per_frame = frame_length / hop_length;
-        let mut hops = vec![0.0; per_frame];
-        for (hop, slot) in hops.iter_mut().enumerate().skip(1) {
-            *slot = between((hop - 1) * hop_length, hop * hop_length);
-        }
-        for (t, slot) in out.iter_mut().enumerate() {
-            let last = t + per_frame;
-            hops[t % per_frame] = between((last - 1) * hop_length, last * hop_length);
-            *slot = mean(hops.iter().sum());
-        }
-    } else {
+    if !frame_length.is_multiple_of(hop_length) || frame_length / hop_length > KEPT {
         for (t, slot) in out.iter_mut().enumerate() {
             *slot = mean(between(t * hop_length, t * hop_length + frame_length));
         }
+        return Ok(());
+    }
+    // Frames are made of whole hops, each of which is summed once and kept while frames still need it.
+    let per_frame = frame_length / hop_length;
+    let mut hops = [0.0; KEPT];
+    let hops = &mut hops[..per_frame];
+    for (hop, slot) in hops.iter_mut().enumerate().skip(1) {
+        *slot = between((hop - 1) * hop_length, hop * hop_length);
+    }
+    for (t, slot) in out.iter_mut().enumerate() {
+        let (newest, last) = (t % per_frame, t + per_frame);
+        hops[newest] = between((last - 1) * hop_length, last * hop_length);
+        // From the oldest to the newest, so that a frame's sum does not depend on where the frame stands.
+        *slot = mean(hops[newest + 1..].iter().chain(&hops[..=newest]).sum());
     }
     Ok(())
 }
 
-/// The sum of squares: in the samples' precision over short stretches, in `f64` over those.
-fn energy<T: Sample>(samples: &[T]) -> f64 {
-    samples.chunks(256).map(|stretch| dot(stretch, stretch).widen()).sum()
+/// The sum of squares of `silent` zeros and the samples after them: in the samples' precision over short stretches, in `f64`
+/// over those. Stretches are counted from the first zero, so that the sum is the same as if the zeros were in memory.
+fn energy<T: Sample>(silent: usize, samples: &[T]) -> f64 {
+    const STRETCH: usize = 256;
+    let into = silent % STRETCH;
+    let (first, rest) = samples.split_at(if into > 0 { samples.len().min(STRETCH - into) } else { 0 });
+    let mut sum = 0.0;
+    if !first.is_empty() {
+        let mut stretch = [T::zero(); STRETCH];
+        stretch[into..into + first.len()].copy_from_slice(first);
+        sum += dot(&stretch, &stretch).widen();
+    }
+    for stretch in rest.chunks(STRETCH) {
+        sum += dot(stretch, stretch).widen();
+    }
+    sum
 }
 
 /// The root mean square of each frame of a magnitude spectrogram, `[n_bins, n_frames]` → `[1, n_frames]`

@@ -1,6 +1,6 @@
 //! Pitch peaks of a spectrogram, and how far the music is out of tune.
 
-use ndarray::{Array2, ArrayView2};
+use ndarray::{Array2, ArrayView, ArrayView2, Axis, Dimension};
 
 use crate::convert::{fft_frequencies, hz_to_octs};
 use crate::decibel::{maximum, median};
@@ -113,20 +113,24 @@ pub fn piptrack<T: Sample>(spectrogram: ArrayView2<'_, T>, config: &PiptrackConf
 }
 
 /// How far the peaks of a spectrogram lie from the equal-tempered scale on 440 Hz, in fractions of a bin from −0.5 to 0.5,
-/// in steps of `resolution` (librosa: `estimate_tuning(S=...)`). Silence is in tune: 0.
+/// in steps of `resolution` (librosa: `estimate_tuning(S=...)`). Silence is in tune: 0. Of several channels,
+/// `[channels…, n_bins, n_frames]`, it is one tuning over all.
 ///
 /// # Errors
 /// As [`piptrack`] and [`pitch_tuning`].
-pub fn estimate_tuning<T: Sample>(
-    spectrogram: ArrayView2<'_, T>,
+pub fn estimate_tuning<T: Sample, D: Dimension>(
+    spectrogram: ArrayView<'_, T, D>,
     config: &PiptrackConfig,
     resolution: f64,
     bins_per_octave: usize,
 ) -> Result<f64> {
-    let finder = PeakFinder::new(config, spectrogram.nrows())?;
+    let Some(bins) = spectrogram.ndim().checked_sub(2).map(Axis) else {
+        return Err(Error::input("the spectrogram", "an array of at least two axes", spectrogram.ndim()));
+    };
+    let finder = PeakFinder::new(config, spectrogram.len_of(bins))?;
     let mut peaks = Peaks::default();
-    let mut frame = vec![T::zero(); spectrogram.nrows()];
-    for column in spectrogram.columns() {
+    let mut frame = vec![T::zero(); spectrogram.len_of(bins)];
+    for column in spectrogram.lanes(bins) {
         frame.iter_mut().zip(column).for_each(|(slot, value)| *slot = value.abs());
         peaks.collect(&finder, &frame);
     }
@@ -139,6 +143,7 @@ pub(crate) struct Peaks<T> {
     pitches: Vec<T>,
     magnitudes: Vec<T>,
     sorted: Vec<T>,
+    counts: Vec<u32>,
 }
 
 impl<T: Sample> Peaks<T> {
@@ -158,16 +163,13 @@ impl<T: Sample> Peaks<T> {
 
     /// The tuning by the louder half of the peaks.
     pub(crate) fn tuning(&mut self, resolution: f64, bins_per_octave: usize) -> Result<f64> {
-        if self.pitches.is_empty() {
-            return pitch_tuning::<T>(&[], resolution, bins_per_octave);
-        }
         self.sorted.clear();
         self.sorted.extend_from_slice(&self.magnitudes);
-        let threshold = T::narrow(median(&mut self.sorted));
+        let threshold = if self.sorted.is_empty() { T::zero() } else { T::narrow(median(&mut self.sorted)) };
         self.sorted.clear();
         let loud = self.pitches.iter().zip(&self.magnitudes).filter(|&(_, &magnitude)| magnitude >= threshold);
         self.sorted.extend(loud.map(|(&pitch, _)| pitch));
-        pitch_tuning(&self.sorted, resolution, bins_per_octave)
+        commonest_deviation(&self.sorted, resolution, bins_per_octave, &mut self.counts)
     }
 }
 
@@ -177,6 +179,16 @@ impl<T: Sample> Peaks<T> {
 /// # Errors
 /// [`Error::InvalidConfig`] when `resolution` is not above 0 and at most 1, or `bins_per_octave` is 0.
 pub fn pitch_tuning<T: Sample>(frequencies: &[T], resolution: f64, bins_per_octave: usize) -> Result<f64> {
+    commonest_deviation(frequencies, resolution, bins_per_octave, &mut Vec::new())
+}
+
+/// [`pitch_tuning`] with working memory for its histogram.
+fn commonest_deviation<T: Sample>(
+    frequencies: &[T],
+    resolution: f64,
+    bins_per_octave: usize,
+    counts: &mut Vec<u32>,
+) -> Result<f64> {
     if !(resolution > 0.0 && resolution <= 1.0) {
         return Err(Error::config("resolution", "above 0 and at most 1", resolution));
     }
@@ -185,7 +197,8 @@ pub fn pitch_tuning<T: Sample>(frequencies: &[T], resolution: f64, bins_per_octa
     }
     let cells = (1.0 / resolution).ceil() as usize;
     let edge = |cell: usize| -0.5 + cell as f64 * (1.0 / cells as f64);
-    let mut counts = vec![0_u32; cells];
+    counts.clear();
+    counts.resize(cells, 0);
     let reference = T::narrow(440.0 / 16.0);
     let bins = T::narrow(bins_per_octave as f64);
     let mut any = false;

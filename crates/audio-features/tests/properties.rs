@@ -2,8 +2,8 @@
 
 use audio_features::summary::vector_162;
 use audio_features::{
-    Chroma, ChromaConfig, Error, FeatureStream, Istft, MelConfig, MelSpectrogram, Mfcc, MfccConfig, PadMode, RmsConfig,
-    Stft, StftConfig, Window, ZcrConfig, resample, rms, zero_crossing_rate,
+    Chroma, ChromaConfig, Error, Istft, MelConfig, MelSpectrogram, Mfcc, MfccConfig, PadMode, RmsConfig, Stft,
+    StftConfig, Window, ZcrConfig, resample, rms, zero_crossing_rate,
 };
 use proptest::prelude::*;
 
@@ -85,25 +85,6 @@ proptest! {
         // The last hop may lie beyond the last window's reach.
         let reach = samples.len() - quarter;
         prop_assert!(samples.iter().zip(&back).take(reach).all(|(a, b)| (a - b).abs() < 1e-9));
-    }
-
-    /// A stream gives bit for bit what the batch gives, however the signal is cut.
-    #[test]
-    fn streams_equal_batches(samples in signal(1500), pieces in prop::collection::vec(1_usize..400, 1..6), hop in 1_usize..200) {
-        let stft = StftConfig { n_fft: 128, hop_length: Some(hop), ..StftConfig::default() };
-        let mel = MelSpectrogram::new(&MelConfig { stft, n_mels: 16, ..MelConfig::default() })?;
-        let batch = mel.process(&samples)?;
-        let mut stream = FeatureStream::mel(mel)?;
-        let mut frames: Vec<Vec<f32>> = Vec::new();
-        let (mut rest, mut pieces) = (samples.as_slice(), pieces.iter().cycle());
-        while !rest.is_empty() {
-            let (piece, after) = rest.split_at((*pieces.next().unwrap_or(&1)).min(rest.len()));
-            stream.push(piece, |frame| frames.push(frame.to_vec()))?;
-            rest = after;
-        }
-        stream.finish(|frame| frames.push(frame.to_vec()))?;
-        prop_assert_eq!(frames.len(), batch.ncols());
-        prop_assert!(frames.iter().zip(batch.columns()).all(|(frame, column)| column.to_vec() == *frame));
     }
 
     /// Rates and loudness lie in their ranges, and a louder signal is exactly so much louder.

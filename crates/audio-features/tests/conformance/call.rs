@@ -3,7 +3,7 @@
 use audio_features as af;
 use audio_features::augment::TimeStretch;
 use audio_features::{Norm, PadMode, Precision, Reference, Sample, StftConfig, Window};
-use ndarray::{Array, Array2, ArrayD, ArrayView1, ArrayView2, Axis, Dimension, Ix1, Ix2, IxDyn, Zip};
+use ndarray::{Array, Array2, ArrayD, ArrayView1, ArrayView2, Axis, Dimension, Ix1, Ix2, Zip};
 use serde_json::{Map, Value};
 
 use super::Data;
@@ -109,8 +109,22 @@ impl Params {
             (Some("general_gaussian"), &[p, sig]) => Window::GeneralGaussian { p, sig },
             (Some("general_hamming"), &[alpha]) => Window::GeneralHamming { alpha },
             (Some("tukey"), &[alpha]) => Window::Tukey { alpha },
-            (Some("exponential"), &[tau]) => Window::Exponential { tau },
-            (Some("exponential"), &[_, tau]) => Window::Exponential { tau },
+            // A centre of None is no number.
+            (Some("exponential" | "poisson"), &[tau]) if parts.len() == 3 => Window::Exponential { center: None, tau },
+            (Some("exponential" | "poisson"), &[center]) => Window::Exponential { center: Some(center), tau: 1.0 },
+            (Some("exponential" | "poisson"), &[center, tau]) => Window::Exponential { center: Some(center), tau },
+            (Some("chebwin"), &[attenuation]) => Window::Chebyshev { attenuation },
+            (Some("dpss"), &[nw]) => Window::Dpss { nw },
+            (Some("kaiser_bessel_derived"), &[beta]) => Window::KaiserBesselDerived { beta },
+            (Some("taylor"), &[nbar]) => Window::Taylor { nbar: nbar as usize, sll: 30.0, norm: true },
+            (Some("taylor"), &[nbar, sll]) => {
+                let norm = parts.last().and_then(Value::as_bool).unwrap_or(true);
+                Window::Taylor { nbar: nbar as usize, sll, norm }
+            }
+            (Some("general_cosine"), &[]) if parts.len() == 2 => match parts[1].as_array() {
+                Some(weights) => Window::GeneralCosine { coefficients: weights.iter().filter_map(number).collect() },
+                None => return refused("general_cosine without weights"),
+            },
             (Some(name), &[]) => name.parse()?,
             (None, _) => Window::Custom(parts.iter().filter_map(number).collect()),
             (Some(name), _) => return unsupported(format!("window {name} with {} parameters", numbers.len())),
@@ -228,21 +242,12 @@ fn complex_output<T: Kind, D: Dimension>(array: &Array<realfft::num_complex::Com
     Output { values, dtype, amplification: None }
 }
 
-/// Calls `f` with every channel (the last axis), and puts the results together under the leading axes.
+/// [`af::each_channel`] with this runner's errors.
 fn channels<T: Sample, O: Clone, D: Dimension>(
     input: &ArrayD<T>,
-    f: impl Fn(&[T]) -> Result<Array<O, D>, Stop>,
+    f: impl Fn(&[T]) -> Result<Array<O, D>, af::Error>,
 ) -> Result<ArrayD<O>, Stop> {
-    let leading = input.shape()[..input.ndim() - 1].to_vec();
-    let parts: Vec<ArrayD<O>> = input
-        .lanes(Axis(input.ndim() - 1))
-        .into_iter()
-        .map(|channel| f(&channel.to_vec()).map(Array::into_dyn))
-        .collect::<Result<_, _>>()?;
-    let views: Vec<_> = parts.iter().map(|part| part.view()).collect();
-    let stacked = ndarray::stack(Axis(0), &views).expect("channels of one shape");
-    let shape: Vec<usize> = leading.iter().chain(parts[0].shape()).copied().collect();
-    Ok(stacked.to_shape(IxDyn(&shape)).expect("as many values").into_owned())
+    Ok(af::each_channel(input.view(), f)?)
 }
 
 fn matrix<T: Clone>(array: &ArrayD<T>) -> Result<ArrayView2<'_, T>, Stop> {
@@ -316,16 +321,14 @@ fn signal<T: Sample + Kind>(function: &str, input: &ArrayD<T>, mut p: Params, fa
         "stft" => {
             let stft = af::Stft::new(&p.stft(false, fast)?)?;
             p.done()?;
-            let spectra = channels(input, |x| Ok(stft.process(x)?))?;
-            Ok(vec![complex_output(&spectra)])
+            Ok(vec![complex_output(&stft.process_nd(input.view())?)])
         }
         "istft" => {
             let length = p.optional_usize("length")?;
             let config = p.stft(false, fast)?;
             p.done()?;
             let (stft, istft) = (af::Stft::new(&config)?, af::Istft::new(&config)?);
-            let signal =
-                channels(input, |x| Ok(ndarray::Array1::from(istft.process(stft.process(x)?.view(), length)?)))?;
+            let signal = istft.process_nd(stft.process_nd(input.view())?.view(), length)?;
             let frames = stft.n_frames(input.shape()[input.ndim() - 1])?;
             let length = signal.shape()[signal.ndim() - 1];
             let weights = window_weights(&config, frames, length)?;
@@ -344,7 +347,7 @@ fn signal<T: Sample + Kind>(function: &str, input: &ArrayD<T>, mut p: Params, fa
             let stft = p.stft(true, fast)?;
             let mel = af::MelSpectrogram::new(&p.mel(stft, "norm")?)?;
             p.done()?;
-            one(channels(input, |x| Ok(mel.process(x)?))?)
+            one(mel.process_nd(input.view())?)
         }
         "melspectrogram[S]" => {
             let spectrogram = matrix(input)?;
@@ -371,7 +374,7 @@ fn signal<T: Sample + Kind>(function: &str, input: &ArrayD<T>, mut p: Params, fa
                 return one(af::Mfcc::new(&config(mel))?.from_log_mel(matrix(input)?)?);
             }
             let mfcc = af::Mfcc::new(&config(mel))?;
-            one(channels(input, |x| Ok(mfcc.process(x)?))?)
+            one(mfcc.process_nd(input.view())?)
         }
         "chroma_stft" | "chroma_stft[S]" => chroma(function, input, p, fast),
         "zero_crossing_rate" => {
@@ -384,7 +387,7 @@ fn signal<T: Sample + Kind>(function: &str, input: &ArrayD<T>, mut p: Params, fa
                 pad: p.bool("pad", false)?,
             };
             p.done()?;
-            one(channels(input, |x| Ok(af::zero_crossing_rate(x, &config)?))?)
+            one(channels(input, |x| af::zero_crossing_rate(x, &config))?)
         }
         "rms" => {
             let config = af::RmsConfig {
@@ -394,19 +397,19 @@ fn signal<T: Sample + Kind>(function: &str, input: &ArrayD<T>, mut p: Params, fa
                 pad_mode: p.pad_mode()?,
             };
             p.done()?;
-            one(channels(input, |x| Ok(af::rms(x, &config)?))?)
+            one(channels(input, |x| af::rms(x, &config))?)
         }
         "rms[S]" => {
             let frame_length = p.usize("frame_length", 2048)?;
             p.take("hop_length");
             p.done()?;
-            one(af::rms_from_spectrogram(matrix(input)?, frame_length)?)
+            one(af::each_spectrogram(input.view(), |s| af::rms_from_spectrogram(s, frame_length))?)
         }
         "estimate_tuning" | "piptrack" | "pitch_tuning" => tuning(function, input, p, fast),
         "tonnetz" => {
             p.done()?;
             // librosa's tonnetz of a float32 chromagram is float64, as its basis is.
-            one(af::tonnetz(matrix(input)?)?)
+            one(af::each_spectrogram(input.view(), af::tonnetz)?)
         }
         "delta" => {
             let mode = match p.take("mode").as_ref().map(|mode| mode.as_str().unwrap_or("")) {
@@ -448,6 +451,11 @@ fn signal<T: Sample + Kind>(function: &str, input: &ArrayD<T>, mut p: Params, fa
             p.done()?;
             let convert = if function == "hz_to_mel" { af::hz_to_mel } else { af::mel_to_hz };
             one(input.mapv(|x| convert(x.widen(), htk)))
+        }
+        "hz_to_midi" | "midi_to_hz" => {
+            p.done()?;
+            let convert = if function == "hz_to_midi" { af::hz_to_midi } else { af::midi_to_hz };
+            one(input.mapv(|x| convert(x.widen())))
         }
         "hz_to_octs" | "octs_to_hz" => {
             let (tuning, bins) = (p.f64("tuning", 0.0)?, p.usize("bins_per_octave", 12)?);
@@ -545,25 +553,7 @@ fn chroma<T: Sample + Kind>(function: &str, input: &ArrayD<T>, mut p: Params, fa
         config.stft.n_fft = 2 * (spectrogram.nrows() - 1);
         return one(af::Chroma::new(&config)?.from_spectrogram(spectrogram)?);
     }
-    let mut chroma = af::Chroma::new(&config)?;
-    if input.ndim() > 1 && config.tuning.is_none() {
-        // One tuning for all channels: their frames one after another have it.
-        let spectra = channels(input, |x| Ok(chroma.stft().spectrogram(x, 2.0)?))?;
-        let spectra = spectra
-            .to_shape((
-                spectra.len() / spectra.shape()[spectra.ndim() - 2..].iter().product::<usize>(),
-                chroma.stft().n_bins(),
-                spectra.shape()[spectra.ndim() - 1],
-            ))
-            .expect("channels")
-            .into_owned();
-        let views: Vec<_> = spectra.outer_iter().collect();
-        let joined = ndarray::concatenate(Axis(1), &views).expect("channels of one height");
-        let pitch = af::PiptrackConfig { sr: config.sr, ..af::PiptrackConfig::default() };
-        config.tuning = Some(af::estimate_tuning(joined.view(), &pitch, 0.01, config.n_chroma)?);
-        chroma = af::Chroma::new(&config)?;
-    }
-    one(channels(input, |x| Ok(chroma.process(x)?))?)
+    one(af::Chroma::new(&config)?.process_nd(input.view())?)
 }
 
 fn tuning<T: Sample + Kind>(function: &str, input: &ArrayD<T>, mut p: Params, fast: bool) -> Outputs {
@@ -584,11 +574,12 @@ fn tuning<T: Sample + Kind>(function: &str, input: &ArrayD<T>, mut p: Params, fa
     // `piptrack` has the hop of `stft`, a quarter of the window.
     let stft = af::Stft::new(&p.stft(false, fast)?)?;
     p.done()?;
-    let spectrogram = stft.spectrogram(&vector(input)?.to_vec(), 1.0)?;
+    let spectrogram = channels(input, |x| stft.spectrogram(x, 1.0))?;
     if function == "estimate_tuning" {
         return one(ndarray::arr0(af::estimate_tuning(spectrogram.view(), &config, resolution, bins)?));
     }
-    let (pitches, magnitudes) = af::piptrack(spectrogram.view(), &config)?;
+    let pitches = af::each_spectrogram(spectrogram.view(), |s| Ok(af::piptrack(s, &config)?.0))?;
+    let magnitudes = af::each_spectrogram(spectrogram.view(), |s| Ok(af::piptrack(s, &config)?.1))?;
     Ok(vec![output(pitches), output(magnitudes)])
 }
 
@@ -638,14 +629,14 @@ fn silence<T: Sample + Kind>(function: &str, input: &ArrayD<T>, mut p: Params) -
         hop_length: p.usize("hop_length", defaults.hop_length)?,
     };
     p.done()?;
-    let samples = vector(input)?.to_vec();
     let integers = |values: ArrayD<f64>| Output { values, dtype: "int64", amplification: None };
     if function.ends_with("trim") {
-        let range = af::trim(&samples, &config)?;
+        let range = af::trim_nd(input.view(), &config)?;
         let bounds = ndarray::arr1(&[range.start as f64, range.end as f64]).into_dyn();
-        return Ok(vec![output(ndarray::Array1::from(samples[range].to_vec())), integers(bounds)]);
+        let last = Axis(input.ndim() - 1);
+        return Ok(vec![output(input.slice_axis(last, range.into()).to_owned()), integers(bounds)]);
     }
-    let parts = af::split(&samples, &config)?;
+    let parts = af::split_nd(input.view(), &config)?;
     let mut bounds = Array2::zeros((parts.len(), 2));
     Zip::from(bounds.rows_mut()).and(&ndarray::Array1::from(parts)).for_each(|mut row, part| {
         row[0] = part.start as f64;
@@ -660,7 +651,8 @@ fn spectral<T: Sample + Kind>(function: &str, input: &ArrayD<T>, mut p: Params, 
     let stft = if function == name { Some(p.stft(true, fast)?) } else { None };
     let n_fft = match &stft {
         Some(stft) => stft.n_fft,
-        None => 2 * (matrix(input)?.nrows() - 1),
+        None if input.ndim() < 2 => return refused("a spectrogram has two axes"),
+        None => 2 * (input.shape()[input.ndim() - 2] - 1),
     };
     let freq = af::fft_frequencies(sr, n_fft);
     // One closure for each feature, so that its parameters are read once, before the signal is.
@@ -675,26 +667,26 @@ fn spectral<T: Sample + Kind>(function: &str, input: &ArrayD<T>, mut p: Params, 
     let (amin, power, order) = (p.f64("amin", 1e-10)?, p.f64("power", 2.0)?, p.usize("order", 1)?);
     p.done()?;
 
-    let doubles = |magnitude: ArrayView2<'_, T>| -> Result<Array2<f64>, Stop> {
-        Ok(match name {
-            "spectral_centroid" => af::spectral_centroid(magnitude, &freq)?,
-            "spectral_bandwidth" => af::spectral_bandwidth(magnitude, &freq, exponent)?,
-            "spectral_rolloff" => af::spectral_rolloff(magnitude, &freq, roll_percent)?,
-            "spectral_contrast" => af::spectral_contrast(magnitude, &freq, &contrast)?,
-            "poly_features" => af::poly_features(magnitude, &freq, order)?,
-            _ => return unsupported(format!("function {function}")),
-        })
+    let doubles = |magnitude: ArrayView2<'_, T>| match name {
+        "spectral_centroid" => af::spectral_centroid(magnitude, &freq),
+        "spectral_bandwidth" => af::spectral_bandwidth(magnitude, &freq, exponent),
+        "spectral_rolloff" => af::spectral_rolloff(magnitude, &freq, roll_percent),
+        "spectral_contrast" => af::spectral_contrast(magnitude, &freq, &contrast),
+        _ => af::poly_features(magnitude, &freq, order),
     };
-    let Some(stft) = stft else {
-        return if name == "spectral_flatness" {
-            one(af::spectral_flatness(matrix(input)?, amin, power)?)
-        } else {
-            one(doubles(matrix(input)?)?)
-        };
-    };
-    let stft = af::Stft::new(&stft)?;
-    if name == "spectral_flatness" {
-        return one(channels(input, |x| Ok(af::spectral_flatness(stft.spectrogram(x, 1.0)?.view(), amin, power)?))?);
+    let known = ["centroid", "bandwidth", "rolloff", "contrast", "flatness"];
+    if name != "poly_features" && !name.strip_prefix("spectral_").is_some_and(|name| known.contains(&name)) {
+        return unsupported(format!("function {function}"));
     }
-    one(channels(input, |x| doubles(stft.spectrogram(x, 1.0)?.view()))?)
+    let magnitude = match stft {
+        Some(stft) => {
+            let stft = af::Stft::new(&stft)?;
+            channels(input, |x| stft.spectrogram(x, 1.0))?
+        }
+        None => input.clone(),
+    };
+    if name == "spectral_flatness" {
+        return one(af::each_spectrogram(magnitude.view(), |s| af::spectral_flatness(s, amin, power))?);
+    }
+    one(af::each_spectrogram(magnitude.view(), doubles)?)
 }

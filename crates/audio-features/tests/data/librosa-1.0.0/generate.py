@@ -92,6 +92,8 @@ def make_inputs(full):
         "negative": -rng.random((1025, 3)).astype(np.float32),
     }
     inputs["mag"] = np.abs(librosa.stft(inputs["speech"][:3000]))
+    inputs["mag_many"] = np.abs(librosa.stft(inputs["many"][..., :500], n_fft=64, hop_length=100))
+    inputs["chromagram_many"] = np.random.default_rng(7).random((2, 12, 4)).astype(np.float32)
     inputs["mag513"] = np.abs(librosa.stft(inputs["noise"][:2000], n_fft=1024))
     return inputs
 
@@ -256,7 +258,7 @@ def build(full):
     for p in product(rng, 16 * many, sr=[22050, 16000, 44100], n_fft=[512, 1023, 2048] if full else [128, 255, 400], n_mels=[D, 20, 40] if full else [12, 20, 40], fmin=[D, 50.0],
                      fmax=[D, 8000, 7000.0], htk=[D, True], norm=[D, None, 1, 2, np.inf]):
         s.add("filters.mel", **p)
-    s.add("filters.mel", sr=22050, n_fft=512)
+    s.add("filters.mel", sr=22050, n_fft=512 if full else 240)
     for p in [{"sr": 22050, "n_fft": 128, "n_mels": 100}, {"sr": 8000, "n_fft": 256, "n_mels": 24, "fmax": 9000.0},
               {"sr": 22050, "n_fft": 512, "norm": "no"}, {"sr": 22050, "n_fft": 512, "norm": -2}]:
         s.add("filters.mel", **p)
@@ -406,7 +408,60 @@ def build(full):
         s.add("pyin", [y], group="pitch", sr=SR, fmin=65.0, fmax=500.0)
     for p in [{"fmin": 500.0, "fmax": 65.0}, {"fmin": 65.0, "fmax": 20000.0}, {"fmin": 5.0, "fmax": 500.0}]:
         s.add("yin", ["speech"], group="pitch", sr=SR, **p)
+    add_windows_and_channels(s, rng, many)
     return s
+
+
+def add_windows_and_channels(s, rng, many):
+    """Windows that are no formula, padding modes beyond the five of stft, and features of several channels at once."""
+    for window in [("chebwin", 60), ("chebwin", 100.0), "taylor", ("taylor", 5), ("taylor", 6, 45.0), ("taylor", 3, 35, False),
+                   ("dpss", 2.5), ("dpss", 4.0), ("general_cosine", [0.4, 0.35, 0.25]), ("exponential", None, 7.0),
+                   ("exponential", 3.0, 4.0), ("exponential", 20.0), ("kaiser_bessel_derived", 4.0)]:
+        for n in [36, 37]:
+            for fftbins in [True, False]:
+                s.add("filters.get_window", window=window, Nx=n, fftbins=fftbins)
+    for window in ["chebwin", "dpss", ("dpss", 20.0), ("dpss", 0.0), "hanning"]:
+        s.add("filters.get_window", window=window, Nx=36)
+    for window in [("chebwin", 80), ("dpss", 3.0), "taylor", ("kaiser_bessel_derived", 4.0), np.hanning(64).tolist(), np.ones(63).tolist()]:
+        s.add("stft", ["speech[:700]"], n_fft=64, hop_length=200, window=window)
+    for pad_mode in ["wrap", "maximum", "minimum", "mean", "median"]:
+        s.add("stft", ["speech[:700]"], n_fft=64, pad_mode=pad_mode)
+        s.add("stft", ["speech[:200]"], n_fft=64, hop_length=100, pad_mode=pad_mode, center=False)
+        s.add("rms", ["speech[:700]"], frame_length=200, hop_length=60, pad_mode=pad_mode)
+        s.add("rms", ["len100"], frame_length=300, hop_length=60, pad_mode=pad_mode)
+        s.add("yin", ["speech"], group="pitch", sr=SR, fmin=80.0, fmax=500.0, frame_length=1024, pad_mode=pad_mode)
+
+    # [channels..., n] and [channels..., n_bins, n_frames].
+    for y in ["many[..., :600]", "stereo[..., :1100]"]:
+        small = {"n_fft": 256, "hop_length": 128}
+        s.add("istft", [y], n_fft=128)
+        for p in product(rng, 2 * many, sr=[SR], n_fft=[256], hop_length=[128, 100], n_mels=[8], power=[..., 1.0]):
+            s.add("melspectrogram", [y], **p)
+            s.add("mfcc", [y], n_mfcc=5, **{k: v for k, v in p.items() if k != "power"})
+        for p in [{}, {"tuning": 0.1}, {"n_chroma": 24, "norm": 2}]:
+            s.add("chroma_stft", [y], n_fft=1024, hop_length=256, **p)
+        s.add("zero_crossing_rate", [y], frame_length=256, hop_length=100)
+        s.add("rms", [y], frame_length=256, hop_length=100, pad_mode="reflect")
+        for fn in ["spectral_centroid", "spectral_bandwidth", "spectral_rolloff", "poly_features"]:
+            s.add(fn, [y], sr=SR, **small)
+        s.add("spectral_flatness", [y], **small)
+        s.add("spectral_contrast", [y], sr=SR, **small, fmin=400.0, n_bands=4)
+        s.add("estimate_tuning", [y], group="tuning", n_fft=1024)
+        s.add("piptrack", [y], group="tuning", n_fft=128, hop_length=200)
+        for fn in ["effects.preemphasis", "effects.deemphasis"]:
+            s.add(fn, [y.replace("00]", "0]")])
+        s.add("yin", [y], group="pitch", sr=SR, fmin=120.0, fmax=1000.0, frame_length=512)
+        for top_db in [20, 45.0]:
+            s.add("effects.split", [y], top_db=top_db, frame_length=256, hop_length=64)
+    s.add("effects.time_stretch", ["stereo[..., :500]"], rate=0.9, n_fft=256)
+    s.add("effects.trim", ["stereo[..., :1100]"], top_db=30, frame_length=256, hop_length=64)
+    for fn in ["spectral_centroid[S]", "spectral_flatness[S]", "spectral_rolloff[S]", "tonnetz", "rms[S]"]:
+        s.add(fn, ["mag_many" if fn != "tonnetz" else "chromagram_many"], **({"frame_length": 64} if fn == "rms[S]" else {}))
+    s.add("delta", ["mag_many"], width=3, mode="nearest")
+    for top_db in [..., None, 20.0]:
+        s.add("power_to_db[ref=max]", ["mag_many"], group="db", **({} if top_db is ... else {"top_db": top_db}))
+    s.add("hz_to_midi", ["freqs[1:]"], group="scales")
+    s.add("midi_to_hz", ["mels"], group="scales")
 
 
 def main():

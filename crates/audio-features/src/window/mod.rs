@@ -1,5 +1,7 @@
 //! Window functions, by the names and formulas of `scipy.signal.get_window`, which is what librosa calls.
 
+mod designed;
+
 use std::f64::consts::PI;
 
 use crate::error::{Error, Result};
@@ -67,10 +69,42 @@ pub enum Window {
         /// Share of the window that the flanks take, 0 to 1.
         alpha: f64,
     },
-    /// Two-sided exponential decay (`exponential` with `center=None`).
+    /// Two-sided exponential decay (`exponential`, `poisson`).
     Exponential {
+        /// Where the top lies, in samples; `None` is the middle. scipy allows another place in periodic windows only.
+        center: Option<f64>,
         /// Decay, in samples; above 0.
         tau: f64,
+    },
+    /// `a0 − a1·cos + a2·cos 2 − …` (`general_cosine`).
+    GeneralCosine {
+        /// The weights a0, a1, …
+        coefficients: Vec<f64>,
+    },
+    /// Narrowest main lobe for side lobes that all have one height (`chebwin`, after Dolph and Chebyshev).
+    Chebyshev {
+        /// How far the side lobes lie below the main lobe, in dB; scipy warns of less than 45.
+        attenuation: f64,
+    },
+    /// Nearest side lobes of about one height, the others falling (`taylor`).
+    Taylor {
+        /// Number of near side lobes of about one height; at least 1. scipy's default is 4.
+        nbar: usize,
+        /// How far those lie below the main lobe, in dB; at least 0. scipy's default is 30.
+        sll: f64,
+        /// Whether the window is scaled to 1 in the middle. scipy's default is true.
+        norm: bool,
+    },
+    /// Most of its energy in a band: the first discrete prolate spheroidal sequence (`dpss`, after Slepian).
+    Dpss {
+        /// Half the width of the band, in bins; above 0, below half the length.
+        nw: f64,
+    },
+    /// Kaiser's window summed up, whose squares add up to 1 at half overlap (`kaiser_bessel_derived`, `kbd`). It is symmetric
+    /// and of even length only, so no spectrum can use it; scipy refuses that too.
+    KaiserBesselDerived {
+        /// Shape of the Kaiser window.
+        beta: f64,
     },
     /// Values of the caller's own. Their number must be the window's length.
     Custom(Vec<f64>),
@@ -87,7 +121,7 @@ impl Window {
         if length == 0 {
             return Err(Error::config("win_length", "a positive integer", length));
         }
-        self.check(length)?;
+        self.check(length, periodic)?;
         if let Self::Custom(values) = self {
             return Ok(values.clone());
         }
@@ -99,7 +133,7 @@ impl Window {
         Ok(values)
     }
 
-    fn check(&self, length: usize) -> Result<()> {
+    fn check(&self, length: usize, periodic: bool) -> Result<()> {
         let positive = |parameter, value: f64| {
             if value > 0.0 && value.is_finite() {
                 Ok(())
@@ -116,7 +150,39 @@ impl Window {
             Self::Gaussian { std } => positive("window std", std),
             Self::GeneralGaussian { p, sig } => finite("window p", p).and(positive("window sig", sig)),
             Self::Tukey { alpha } => finite("window alpha", alpha),
-            Self::Exponential { tau } => positive("window tau", tau),
+            Self::Exponential { center, tau } => {
+                if let Some(center) = center
+                    && !(periodic && center.is_finite())
+                {
+                    return Err(Error::config("window center", "None, or finite in a periodic window", center));
+                }
+                positive("window tau", tau)
+            }
+            Self::GeneralCosine { ref coefficients } => match coefficients.iter().find(|a| !a.is_finite()) {
+                Some(a) => Err(Error::config("window coefficients", "finite numbers", a)),
+                None => Ok(()),
+            },
+            Self::Chebyshev { attenuation } => {
+                // Beyond this the Chebyshev polynomial leaves the range of f64.
+                if attenuation.abs() <= 6000.0 {
+                    Ok(())
+                } else {
+                    Err(Error::config("window attenuation", "at most 6000 dB", attenuation))
+                }
+            }
+            Self::Taylor { nbar: 0, .. } => Err(Error::config("window nbar", "a positive integer", 0)),
+            Self::Taylor { sll, .. } if !(0.0..=6000.0).contains(&sll) => {
+                Err(Error::config("window sll", "0 to 6000 dB", sll))
+            }
+            Self::Dpss { nw } if length > 1 && !(nw > 0.0 && nw < length as f64 / 2.0) => {
+                Err(Error::config("window nw", format!("above 0 and below {}", length as f64 / 2.0), nw))
+            }
+            Self::KaiserBesselDerived { .. } if periodic || !length.is_multiple_of(2) => Err(Error::config(
+                "window",
+                "symmetric and of even length for kaiser_bessel_derived",
+                format!("{length} values{}", if periodic { ", periodic" } else { "" }),
+            )),
+            Self::KaiserBesselDerived { beta } => finite("window beta", beta),
             Self::Custom(ref values) if values.len() != length => {
                 Err(Error::config("window", format!("{length} values"), format!("{} values", values.len())))
             }
@@ -188,7 +254,20 @@ impl Window {
                     }
                 })
             }
-            Self::Exponential { tau } => draw(&|n| (-(n - middle).abs() / tau).exp()),
+            Self::Exponential { center, tau } => draw(&|n| (-(n - center.unwrap_or(middle)).abs() / tau).exp()),
+            Self::GeneralCosine { ref coefficients } => cosine_sum(m, coefficients),
+            Self::Chebyshev { attenuation } => designed::chebyshev(m, attenuation),
+            Self::Taylor { nbar, sll, norm } => designed::taylor(m, nbar, sll, norm),
+            Self::Dpss { nw } => designed::dpss(m, nw),
+            Self::KaiserBesselDerived { beta } => {
+                let mut sums = Self::Kaiser { beta }.symmetric(m / 2 + 1);
+                for n in 1..sums.len() {
+                    sums[n] += sums[n - 1];
+                }
+                let total = sums[m / 2];
+                let half: Vec<f64> = sums[..m / 2].iter().map(|sum| (sum / total).sqrt()).collect();
+                half.iter().chain(half.iter().rev()).copied().collect()
+            }
             Self::Custom(ref values) => values.clone(),
         }
     }
@@ -200,7 +279,7 @@ impl std::str::FromStr for Window {
 
     fn from_str(name: &str) -> Result<Self> {
         Ok(match name {
-            "hann" | "hanning" | "han" => Self::Hann,
+            "hann" | "han" => Self::Hann,
             "hamming" | "hamm" | "ham" => Self::Hamming,
             "blackman" | "black" | "blk" => Self::Blackman,
             "blackmanharris" | "blackharr" | "bkh" => Self::BlackmanHarris,
@@ -215,7 +294,8 @@ impl std::str::FromStr for Window {
             "parzen" | "parz" | "par" => Self::Parzen,
             "lanczos" | "sinc" => Self::Lanczos,
             "tukey" | "tuk" => Self::Tukey { alpha: 0.5 },
-            "exponential" | "poisson" => Self::Exponential { tau: 1.0 },
+            "exponential" | "poisson" => Self::Exponential { center: None, tau: 1.0 },
+            "taylor" | "taylorwin" => Self::Taylor { nbar: 4, sll: 30.0, norm: true },
             _ => return Err(Error::config("window", "the name of a window", name)),
         })
     }
@@ -265,11 +345,13 @@ mod tests {
     #[test]
     fn symmetric_windows_are_symmetric_with_their_top_in_the_middle() {
         let names = "hann hamming blackman blackmanharris nuttall flattop boxcar triang bartlett barthann cosine bohman parzen \
-                     lanczos tukey exponential";
+                     lanczos tukey exponential taylor";
         for window in names.split(' ').map(|name| name.parse::<Window>().unwrap()).chain([
             Window::Kaiser { beta: 8.6 },
             Window::Gaussian { std: 5.0 },
             Window::GeneralGaussian { p: 1.5, sig: 7.0 },
+            Window::Chebyshev { attenuation: 80.0 },
+            Window::Dpss { nw: 2.5 },
         ]) {
             let values = window.samples(33, false).unwrap();
             assert!((values[16] - 1.0).abs() < 1e-8, "{window:?}: middle is {}", values[16]);
@@ -292,5 +374,18 @@ mod tests {
         assert!(Window::Gaussian { std: 0.0 }.samples(8, true).is_err());
         assert!(Window::Custom(vec![1.0; 7]).samples(8, true).is_err());
         assert!("hannn".parse::<Window>().is_err());
+        for window in [
+            Window::Dpss { nw: 4.0 },
+            Window::Dpss { nw: f64::NAN },
+            Window::Taylor { nbar: 0, sll: 30.0, norm: true },
+            Window::Taylor { nbar: 4, sll: -1.0, norm: true },
+            Window::Chebyshev { attenuation: f64::INFINITY },
+            Window::KaiserBesselDerived { beta: 4.0 },
+            Window::GeneralCosine { coefficients: vec![f64::NAN] },
+        ] {
+            assert!(window.samples(8, true).is_err(), "{window:?}");
+        }
+        assert!(Window::Exponential { center: Some(2.0), tau: 1.0 }.samples(8, false).is_err());
+        assert!(Window::KaiserBesselDerived { beta: 4.0 }.samples(9, false).is_err());
     }
 }
