@@ -3,9 +3,11 @@
 
 mod compact;
 mod evaluate;
+mod feature;
 mod group;
 mod integral;
 mod model;
+mod stage;
 mod xml;
 
 use std::sync::Arc;
@@ -14,9 +16,8 @@ use image::{GrayImage, RgbImage};
 
 pub use self::model::Cascade;
 
-use self::evaluate::Machine;
+use self::evaluate::{Passed, Picture, Program};
 use self::group::Window;
-use self::integral::{Integral, Layout};
 use super::{Detection, FaceDetector};
 use crate::gray::gray_part_into;
 use crate::resize::LinearExact;
@@ -93,6 +94,8 @@ pub struct CascadeHit {
 #[derive(Debug)]
 pub struct CascadeDetector {
     cascade: Arc<Cascade>,
+    /// The cascade prepared for levels of step 1 and 2.
+    programs: [Program; 2],
     config: CascadeConfig,
     scratch: Scratch,
 }
@@ -102,9 +105,8 @@ pub struct CascadeDetector {
 struct Scratch {
     gray: GrayImage,
     resized: Vec<u8>,
-    tables: Integral,
-    /// The cascade prepared for levels of step 1 and 2.
-    machines: [Option<Machine>; 2],
+    search: evaluate::Scratch,
+    passed: Vec<Passed>,
     windows: Vec<Window>,
 }
 
@@ -128,7 +130,9 @@ impl CascadeDetector {
     /// nothing).
     pub fn new(cascade: impl Into<Arc<Cascade>>, config: CascadeConfig) -> Result<Self, Error> {
         config.check()?;
-        Ok(Self { cascade: cascade.into(), config, scratch: Scratch::default() })
+        let cascade = cascade.into();
+        let programs = [1, 2].map(|step| Program::new(&cascade, step));
+        Ok(Self { cascade, programs, config, scratch: Scratch::default() })
     }
 
     /// The config in use.
@@ -158,21 +162,11 @@ impl CascadeDetector {
             return Err(Error::input("picture", expected, format!("{width}x{height}")));
         }
         let levels = levels(&self.cascade, self.config.scale_factor, (width, height), least, most);
-        let Scratch { resized, tables, machines, windows, .. } = &mut self.scratch;
-        let needed = evaluate::tables(&self.cascade);
-        for (machine, step) in machines.iter_mut().zip(1..) {
-            if let Some(largest) = levels.iter().find(|level| level.step == step) {
-                let layout = Layout::new(step, largest.width, largest.height);
-                if machine.as_ref().is_none_or(|machine| machine.layout() != layout) {
-                    *machine = Some(Machine::new(&self.cascade, layout));
-                }
-            }
-        }
+        let Scratch { resized, search, passed, windows, .. } = &mut self.scratch;
         windows.clear();
         let from = (width as usize, height as usize);
         let window = (self.cascade.width as f32, self.cascade.height as f32);
         for level in &levels {
-            let Some(machine) = &machines[level.step - 1] else { continue };
             let to = (level.width, level.height);
             let pixels = if to == from {
                 image.as_raw()
@@ -181,12 +175,17 @@ impl CascadeDetector {
                 LinearExact::new(from, to).run(image.as_raw(), resized, 1);
                 &*resized
             };
-            tables.compute(pixels, to.0, to.1, machine.layout(), needed);
             let scaled = |value: f32| (value * level.scale).round_ties_even() as i32;
             let (width, height) = (scaled(window.0), scaled(window.1));
-            machine.scan(tables, to.0, level.rows, |x, y| {
-                windows.push(Window { x: scaled(x as f32), y: scaled(y as f32), width, height });
-            });
+            passed.clear();
+            let picture = Picture { pixels, width: to.0, rows: level.rows };
+            self.programs[level.step - 1].scan(picture, false, search, passed);
+            windows.extend(passed.iter().map(|passed| Window {
+                x: scaled(passed.x as f32),
+                y: scaled(passed.y as f32),
+                width,
+                height,
+            }));
         }
         let groups = group::group(windows, self.config.min_neighbors);
         Ok(groups.into_iter().filter_map(|(window, neighbors)| clip(window, neighbors, width, height)).collect())

@@ -1,0 +1,243 @@
+//! A stage of a cascade: many trees vote, and a window whose sum reaches the limit goes on.
+//!
+//! OpenCV adds the votes, which are single precision, in double precision. Here they are rounded to multiples of a small unit and
+//! added as whole numbers, in any order: faster by half. How far that may lie from OpenCV's sum is known, and the few windows that
+//! come so near to the limit that it could matter are voted on again as OpenCV does it.
+
+use super::feature::{Lbp, Narrow, Question, Wide, bits};
+use super::integral::{Layout, View};
+use super::model::{self, Features, Node, Split};
+
+/// Trees of more nodes are not evaluated in blocks. OpenCV's own have at most four.
+const MOST_NODES: usize = 8;
+
+/// The votes of a stage add up to no more than this many units.
+const MOST_UNITS: f64 = (1 << 29) as f64;
+
+#[derive(Debug)]
+pub(super) struct Stage {
+    /// The stumps (trees of one node), by the kind of their question.
+    two: Vec<Stump<Narrow<2>>>,
+    three: Vec<Stump<Narrow<3>>>,
+    wide: Vec<Stump<Wide>>,
+    lbp: Vec<Stump<Lbp>>,
+    trees: Vec<Tree>,
+    /// The votes of all stumps to the right.
+    base: i32,
+    /// Sums from here on pass for sure.
+    passes: i32,
+    /// Sums below this fail for sure.
+    fails: i32,
+    exact: Exact,
+}
+
+#[derive(Debug)]
+struct Stump<Q> {
+    question: Q,
+    /// By how much a vote to the left differs from one to the right.
+    left: i32,
+}
+
+#[derive(Debug)]
+struct Tree {
+    nodes: Vec<(Any, [i16; 2])>,
+    leaves: Vec<i32>,
+}
+
+/// A question of any kind.
+#[derive(Debug)]
+enum Any {
+    Wide(Wide),
+    Lbp(Lbp),
+}
+
+impl Question for Any {
+    #[inline(always)]
+    fn left<const L: usize>(&self, view: &View<'_>, inverse: &[f32; L]) -> [u32; L] {
+        match self {
+            Any::Wide(question) => question.left(view, inverse),
+            Any::Lbp(question) => question.left(view, inverse),
+        }
+    }
+}
+
+impl<Q: Question> Stump<Q> {
+    #[inline(always)]
+    fn vote<const L: usize>(stumps: &[Self], view: &View<'_>, inverse: &[f32; L], votes: &mut [i32; L]) {
+        for stump in stumps {
+            let left = stump.question.left(view, inverse);
+            for lane in 0..L {
+                votes[lane] += stump.left & left[lane] as i32;
+            }
+        }
+    }
+}
+
+impl Tree {
+    /// Asks all questions and follows all paths at once.
+    #[inline(always)]
+    fn vote<const L: usize>(&self, view: &View<'_>, inverse: &[f32; L], votes: &mut [i32; L]) {
+        let mut reached = [[0u32; L]; MOST_NODES];
+        reached[0] = [u32::MAX; L];
+        for (index, (question, next)) in self.nodes.iter().enumerate() {
+            let left = question.left(view, inverse);
+            let here = reached[index % MOST_NODES];
+            for (side, &next) in next.iter().enumerate() {
+                let flip = if side == 0 { 0 } else { u32::MAX };
+                if next > 0 {
+                    let there = &mut reached[next as usize % MOST_NODES];
+                    for lane in 0..L {
+                        there[lane] |= here[lane] & (left[lane] ^ flip);
+                    }
+                } else {
+                    let leaf = self.leaves[usize::from(next.unsigned_abs())];
+                    for lane in 0..L {
+                        votes[lane] += leaf & (here[lane] & (left[lane] ^ flip)) as i32;
+                    }
+                }
+            }
+        }
+    }
+}
+
+impl Stage {
+    pub(super) fn new(stage: &model::Stage, features: &Features, layout: Layout) -> Self {
+        let largest = |tree: &model::Tree| tree.leaves.iter().fold(0.0, |most: f64, leaf| most.max(f64::from(leaf.abs())));
+        let sum: f64 = stage.trees.iter().map(largest).sum();
+        let unit = if sum > 0.0 { MOST_UNITS / sum } else { 1.0 };
+        let units = |vote: f32| (f64::from(vote) * unit).round() as i32;
+        // Each tree's vote is off by half a unit at most, OpenCV's own sum by much less than the one that is added.
+        let doubt = (stage.trees.len() / 2 + 2) as f64;
+        let limit = f64::from(stage.limit()) * unit;
+        let mut built = Self {
+            two: Vec::new(),
+            three: Vec::new(),
+            wide: Vec::new(),
+            lbp: Vec::new(),
+            trees: Vec::new(),
+            base: 0,
+            passes: (limit + doubt).ceil() as i32,
+            fails: (limit - doubt).floor() as i32,
+            exact: Exact::new(stage, features, layout),
+        };
+        for tree in &stage.trees {
+            match (tree.nodes.as_slice(), tree.leaves.as_slice()) {
+                ([node], _) if node.left <= 0 && node.right <= 0 => {
+                    let leaf = |next: i16| units(tree.leaves[usize::from(next.unsigned_abs())]);
+                    built.add_stump(node, leaf(node.left), leaf(node.right), features, layout);
+                }
+                (nodes, leaves) if nodes.len() <= MOST_NODES => {
+                    let leaves = leaves.iter().map(|&leaf| units(leaf)).collect();
+                    built.trees.push(Tree { nodes: self::nodes(nodes, features, layout), leaves });
+                }
+                // Then no sum is sure, and every window is voted on as OpenCV does it.
+                _ => (built.passes, built.fails) = (i32::MAX, i32::MIN),
+            }
+        }
+        built
+    }
+
+    fn add_stump(&mut self, node: &Node, left: i32, right: i32, features: &Features, layout: Layout) {
+        let place = usize::from(node.feature);
+        self.base += right;
+        let left = left - right;
+        match (features, node.split) {
+            (Features::Haar(features), Split::Below(threshold)) => {
+                let feature = &features[place];
+                if let Some(question) = Narrow::new(feature, threshold, layout) {
+                    self.two.push(Stump { question, left });
+                } else if let Some(question) = Narrow::new(feature, threshold, layout) {
+                    self.three.push(Stump { question, left });
+                } else {
+                    self.wide.push(Stump { question: Wide::new(feature, threshold, layout), left });
+                }
+            }
+            (Features::Lbp(blocks), Split::OneOf(subset)) => {
+                self.lbp.push(Stump { question: Lbp::new(blocks[place], subset, layout), left });
+            }
+            // The cascade was checked: every node's split suits the kind of its features.
+            _ => {}
+        }
+    }
+
+    /// Which of the windows in `alive` pass, a bit each.
+    #[inline(always)]
+    pub(super) fn passing<const L: usize>(&self, view: &View<'_>, inverse: &[f32; L], alive: u32) -> u32 {
+        let mut votes = [self.base; L];
+        Stump::vote(&self.two, view, inverse, &mut votes);
+        Stump::vote(&self.three, view, inverse, &mut votes);
+        Stump::vote(&self.wide, view, inverse, &mut votes);
+        Stump::vote(&self.lbp, view, inverse, &mut votes);
+        for tree in &self.trees {
+            tree.vote(view, inverse, &mut votes);
+        }
+        let passes = bits(&votes.map(|votes| votes >= self.passes)) & alive;
+        let doubtful = bits(&votes.map(|votes| votes >= self.fails)) & alive & !passes;
+        if doubtful == 0 { passes } else { passes | self.exact.passing(view, inverse, doubtful) }
+    }
+
+    /// The sum of the votes on a single window as OpenCV adds them.
+    pub(super) fn sum(&self, view: &View<'_>, inverse: f32) -> f64 {
+        self.exact.sum::<1>(view, &[inverse], 0)
+    }
+}
+
+/// A stage as OpenCV runs it: its trees in their own order, their votes added in double precision.
+#[derive(Debug)]
+struct Exact {
+    limit: f64,
+    trees: Vec<ExactTree>,
+}
+
+#[derive(Debug)]
+struct ExactTree {
+    nodes: Vec<(Any, [i16; 2])>,
+    leaves: Vec<f32>,
+}
+
+impl Exact {
+    fn new(stage: &model::Stage, features: &Features, layout: Layout) -> Self {
+        let tree = |tree: &model::Tree| ExactTree {
+            nodes: nodes(&tree.nodes, features, layout),
+            leaves: tree.leaves.clone(),
+        };
+        Self { limit: f64::from(stage.limit()), trees: stage.trees.iter().map(tree).collect() }
+    }
+
+    #[cold]
+    fn passing<const L: usize>(&self, view: &View<'_>, inverse: &[f32; L], asked: u32) -> u32 {
+        let passes = |lane: &usize| asked >> lane & 1 == 1 && self.sum(view, inverse, *lane) >= self.limit;
+        (0..L).filter(passes).fold(0, |bits, lane| bits | 1 << lane)
+    }
+
+    fn sum<const L: usize>(&self, view: &View<'_>, inverse: &[f32; L], lane: usize) -> f64 {
+        self.trees.iter().map(|tree| f64::from(tree.vote(view, inverse, lane))).sum()
+    }
+}
+
+impl ExactTree {
+    fn vote<const L: usize>(&self, view: &View<'_>, inverse: &[f32; L], lane: usize) -> f32 {
+        let mut index = 0i16;
+        loop {
+            let (question, [left, right]) = &self.nodes[index as usize];
+            index = if question.left(view, inverse)[lane] != 0 { *left } else { *right };
+            if index <= 0 {
+                return self.leaves[usize::from(index.unsigned_abs())];
+            }
+        }
+    }
+}
+
+fn nodes(nodes: &[Node], features: &Features, layout: Layout) -> Vec<(Any, [i16; 2])> {
+    // The cascade was checked: every node's split suits the kind of its features.
+    let question = |node: &Node| match (features, node.split) {
+        (Features::Haar(features), Split::Below(threshold)) => {
+            Some(Any::Wide(Wide::new(&features[usize::from(node.feature)], threshold, layout)))
+        }
+        (Features::Lbp(blocks), Split::OneOf(subset)) => {
+            Some(Any::Lbp(Lbp::new(blocks[usize::from(node.feature)], subset, layout)))
+        }
+        _ => None,
+    };
+    nodes.iter().filter_map(|node| Some((question(node)?, [node.left, node.right]))).collect()
+}
