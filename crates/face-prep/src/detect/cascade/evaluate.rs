@@ -4,6 +4,7 @@
 
 use super::feature::Deviation;
 use super::integral::{Integral, LANES, Layout, Strip, View};
+use super::lanes::{Lanes, Plain};
 use super::model::{Cascade, Features};
 use super::stage::Stage;
 
@@ -66,8 +67,12 @@ impl Program {
 
     /// Adds all windows that pass.
     pub(super) fn scan(&self, picture: Picture<'_>, weigh: bool, scratch: &mut Scratch, passed: &mut Vec<Passed>) {
-        // The same loops, compiled once for every set of vector instructions; the processor says which run.
-        pulp::Arch::new().dispatch(Scan { program: self, picture, weigh, scratch, passed });
+        let scan = Scan { program: self, picture, weigh, scratch, passed };
+        #[cfg(target_arch = "x86_64")]
+        if let Some(simd) = pulp::x86::V3::try_new() {
+            return simd.vectorize(With { simd, scan });
+        }
+        scan.run(Plain::<LANES>);
     }
 }
 
@@ -79,11 +84,26 @@ struct Scan<'a> {
     passed: &'a mut Vec<Passed>,
 }
 
-impl pulp::NullaryFnOnce for Scan<'_> {
+/// A scan and the vector instructions for which it is compiled.
+#[cfg(target_arch = "x86_64")]
+struct With<'a, S> {
+    simd: S,
+    scan: Scan<'a>,
+}
+
+#[cfg(target_arch = "x86_64")]
+impl<S: Lanes> pulp::NullaryFnOnce for With<'_, S> {
     type Output = ();
 
     #[inline(always)]
     fn call(self) {
+        self.scan.run(self.simd);
+    }
+}
+
+impl Scan<'_> {
+    #[inline(always)]
+    fn run<S: Lanes>(self, simd: S) {
         let Self { program, picture, weigh, scratch, passed } = self;
         let Layout { step, .. } = program.layout;
         let columns = (picture.width + 1).saturating_sub(program.width).div_ceil(step);
@@ -96,7 +116,7 @@ impl pulp::NullaryFnOnce for Scan<'_> {
             for left in (0..columns).step_by(most.0) {
                 let strip = Strip { first: (left, top), windows: ((columns - left).min(most.0), height) };
                 scratch.tables.compute(picture.pixels, picture.width, program.layout, strip, program.tilted);
-                program.scan_strip(strip, weigh, scratch, passed);
+                program.scan_strip(simd, strip, weigh, scratch, passed);
             }
         }
     }
@@ -104,13 +124,13 @@ impl pulp::NullaryFnOnce for Scan<'_> {
 
 impl Program {
     #[inline(always)]
-    fn scan_strip(&self, strip: Strip, weigh: bool, scratch: &mut Scratch, passed: &mut Vec<Passed>) {
+    fn scan_strip<S: Lanes>(&self, simd: S, strip: Strip, weigh: bool, scratch: &mut Scratch, passed: &mut Vec<Passed>) {
         let Layout { step, .. } = self.layout;
         for (row, skip) in scratch.skips.iter_mut().enumerate() {
             for first in (0..strip.windows.0).step_by(LANES) {
                 let here = (strip.windows.0 - first).min(LANES);
                 let entry = self.layout.entry(first, row);
-                let mut passing = self.block(&scratch.tables, entry, here, skip);
+                let mut passing = self.block(simd, &scratch.tables, entry, here, skip);
                 while passing != 0 {
                     let lane = passing.trailing_zeros() as usize;
                     passing &= passing - 1;
@@ -124,41 +144,41 @@ impl Program {
 
     /// Runs the cascade on the first `here` windows of a block: one bit for each that passes.
     #[inline(always)]
-    fn block(&self, tables: &Integral, entry: usize, here: usize, skip: &mut bool) -> u32 {
+    fn block<S: Lanes>(&self, simd: S, tables: &Integral, entry: usize, here: usize, skip: &mut bool) -> u32 {
         let view = tables.view(entry);
         let mut alive = u32::MAX >> (32 - here as u32);
-        let mut inverse = [1.0; LANES];
+        let mut inverse = simd.splat_floats(1.0);
         if let Some(deviation) = &self.deviation {
-            let enough;
-            (inverse, enough) = deviation.inverse(&view);
-            alive &= enough;
+            inverse = deviation.inverse(simd, &view);
+            alive &= simd.bits(deviation.enough(simd, inverse));
         }
         if alive == 0 {
             *skip = false;
             return 0;
         }
-        let passed = self.stages[0].passing(&view, &inverse, alive);
+        let passed = self.stages[0].passing(simd, &view, inverse, alive);
         alive = visited(alive, passed, here, skip) & passed;
         for (index, stage) in self.stages.iter().enumerate().skip(1) {
             if alive.count_ones() <= FEW {
-                return self.finish(tables, entry, &inverse, alive, index);
+                return self.finish(simd, tables, entry, inverse, alive, index);
             }
-            alive = stage.passing(&view, &inverse, alive);
+            alive = stage.passing(simd, &view, inverse, alive);
         }
         alive
     }
 
     /// The stages from `index` on, window by window.
     #[inline(always)]
-    fn finish(&self, tables: &Integral, entry: usize, inverse: &[f32; LANES], mut alive: u32, index: usize) -> u32 {
+    fn finish<S: Lanes>(&self, simd: S, tables: &Integral, entry: usize, inverse: S::Floats, mut alive: u32, index: usize) -> u32 {
         let mut passed = 0;
         while alive != 0 {
             let lane = alive.trailing_zeros() as usize;
             alive &= alive - 1;
             let view = tables.view(entry + lane);
+            let inverse = [simd.lane(inverse, lane)];
             let mut passing = true;
             for stage in &self.stages[index..] {
-                passing = stage.passing(&view, &[inverse[lane]], 1) == 1;
+                passing = stage.passing(Plain::<1>, &view, inverse, 1) == 1;
                 if !passing {
                     break;
                 }
@@ -170,7 +190,7 @@ impl Program {
 
     /// The sum of the last stage's votes on a window.
     fn weight(&self, view: &View<'_>) -> f64 {
-        let [inverse] = self.deviation.as_ref().map_or([1.0], |deviation| deviation.inverse(view).0);
+        let [inverse] = self.deviation.as_ref().map_or([1.0], |deviation| deviation.inverse(Plain::<1>, view));
         self.stages.last().map_or(0.0, |stage| stage.sum(view, inverse))
     }
 }

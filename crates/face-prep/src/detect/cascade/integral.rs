@@ -95,13 +95,6 @@ pub(super) struct View<'a> {
     pub(super) tilted: &'a [u32; SPAN],
 }
 
-/// The entries of `L` neighbouring windows at one place.
-#[inline(always)]
-pub(super) fn lanes<T, const L: usize>(table: &[T; SPAN], place: u16) -> &[T; L] {
-    const { assert!(L <= LANES) };
-    table[usize::from(place)..].first_chunk().expect("the span is LANES longer than any place")
-}
-
 #[inline(always)]
 fn span<T>(table: &[T], entry: usize) -> &[T; SPAN] {
     table[entry..].first_chunk().expect("tables are a span longer than their last window")

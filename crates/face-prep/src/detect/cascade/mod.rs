@@ -6,6 +6,7 @@ mod evaluate;
 mod feature;
 mod group;
 mod integral;
+mod lanes;
 mod model;
 mod stage;
 mod xml;

@@ -4,8 +4,9 @@
 //! added as whole numbers, in any order: faster by half. How far that may lie from OpenCV's sum is known, and the few windows that
 //! come so near to the limit that it could matter are voted on again as OpenCV does it.
 
-use super::feature::{Lbp, Narrow, Question, Wide, bits};
-use super::integral::{Layout, View};
+use super::feature::{Lbp, Narrow, Question, Wide};
+use super::integral::{LANES, Layout, View};
+use super::lanes::{Lanes, Plain};
 use super::model::{self, Features, Node, Split};
 
 /// Trees of more nodes are not evaluated in blocks. OpenCV's own have at most four.
@@ -53,50 +54,47 @@ enum Any {
 
 impl Question for Any {
     #[inline(always)]
-    fn left<const L: usize>(&self, view: &View<'_>, inverse: &[f32; L]) -> [u32; L] {
+    fn left<S: Lanes>(&self, simd: S, view: &View<'_>, inverse: S::Floats) -> S::Masks {
         match self {
-            Any::Wide(question) => question.left(view, inverse),
-            Any::Lbp(question) => question.left(view, inverse),
+            Any::Wide(question) => question.left(simd, view, inverse),
+            Any::Lbp(question) => question.left(simd, view, inverse),
         }
     }
 }
 
-impl<Q: Question> Stump<Q> {
-    #[inline(always)]
-    fn vote<const L: usize>(stumps: &[Self], view: &View<'_>, inverse: &[f32; L], votes: &mut [i32; L]) {
-        for stump in stumps {
-            let left = stump.question.left(view, inverse);
-            for lane in 0..L {
-                votes[lane] += stump.left & left[lane] as i32;
-            }
-        }
+#[inline(always)]
+fn vote<S: Lanes, Q: Question>(
+    simd: S,
+    stumps: &[Stump<Q>],
+    view: &View<'_>,
+    inverse: S::Floats,
+    mut votes: S::Words,
+) -> S::Words {
+    for stump in stumps {
+        votes = simd.add_where(votes, stump.left, stump.question.left(simd, view, inverse));
     }
+    votes
 }
 
 impl Tree {
     /// Asks all questions and follows all paths at once.
     #[inline(always)]
-    fn vote<const L: usize>(&self, view: &View<'_>, inverse: &[f32; L], votes: &mut [i32; L]) {
-        let mut reached = [[0u32; L]; MOST_NODES];
-        reached[0] = [u32::MAX; L];
+    fn vote<S: Lanes>(&self, simd: S, view: &View<'_>, inverse: S::Floats, mut votes: S::Words) -> S::Words {
+        let mut reached = [simd.splat_masks(false); MOST_NODES];
+        reached[0] = simd.splat_masks(true);
         for (index, (question, next)) in self.nodes.iter().enumerate() {
-            let left = question.left(view, inverse);
+            let left = question.left(simd, view, inverse);
             let here = reached[index % MOST_NODES];
-            for (side, &next) in next.iter().enumerate() {
-                let flip = if side == 0 { 0 } else { u32::MAX };
+            for (going, &next) in [simd.and(here, left), simd.and_not(here, left)].into_iter().zip(next) {
                 if next > 0 {
                     let there = &mut reached[next as usize % MOST_NODES];
-                    for lane in 0..L {
-                        there[lane] |= here[lane] & (left[lane] ^ flip);
-                    }
+                    *there = simd.or(*there, going);
                 } else {
-                    let leaf = self.leaves[usize::from(next.unsigned_abs())];
-                    for lane in 0..L {
-                        votes[lane] += leaf & (here[lane] & (left[lane] ^ flip)) as i32;
-                    }
+                    votes = simd.add_where(votes, self.leaves[usize::from(next.unsigned_abs())], going);
                 }
             }
         }
+        votes
     }
 }
 
@@ -162,23 +160,23 @@ impl Stage {
 
     /// Which of the windows in `alive` pass, a bit each.
     #[inline(always)]
-    pub(super) fn passing<const L: usize>(&self, view: &View<'_>, inverse: &[f32; L], alive: u32) -> u32 {
-        let mut votes = [self.base; L];
-        Stump::vote(&self.two, view, inverse, &mut votes);
-        Stump::vote(&self.three, view, inverse, &mut votes);
-        Stump::vote(&self.wide, view, inverse, &mut votes);
-        Stump::vote(&self.lbp, view, inverse, &mut votes);
+    pub(super) fn passing<S: Lanes>(&self, simd: S, view: &View<'_>, inverse: S::Floats, alive: u32) -> u32 {
+        let mut votes = simd.splat_words(self.base);
+        votes = vote(simd, &self.two, view, inverse, votes);
+        votes = vote(simd, &self.three, view, inverse, votes);
+        votes = vote(simd, &self.wide, view, inverse, votes);
+        votes = vote(simd, &self.lbp, view, inverse, votes);
         for tree in &self.trees {
-            tree.vote(view, inverse, &mut votes);
+            votes = tree.vote(simd, view, inverse, votes);
         }
-        let passes = bits(&votes.map(|votes| votes >= self.passes)) & alive;
-        let doubtful = bits(&votes.map(|votes| votes >= self.fails)) & alive & !passes;
-        if doubtful == 0 { passes } else { passes | self.exact.passing(view, inverse, doubtful) }
+        let passes = simd.at_least(votes, self.passes) & alive;
+        let doubtful = simd.at_least(votes, self.fails) & alive & !passes;
+        if doubtful == 0 { passes } else { passes | self.exact.passing(simd, view, inverse, doubtful) }
     }
 
     /// The sum of the votes on a single window as OpenCV adds them.
     pub(super) fn sum(&self, view: &View<'_>, inverse: f32) -> f64 {
-        self.exact.sum::<1>(view, &[inverse], 0)
+        self.exact.sum(Plain::<1>, view, [inverse], 0)
     }
 }
 
@@ -205,22 +203,23 @@ impl Exact {
     }
 
     #[cold]
-    fn passing<const L: usize>(&self, view: &View<'_>, inverse: &[f32; L], asked: u32) -> u32 {
-        let passes = |lane: &usize| asked >> lane & 1 == 1 && self.sum(view, inverse, *lane) >= self.limit;
-        (0..L).filter(passes).fold(0, |bits, lane| bits | 1 << lane)
+    fn passing<S: Lanes>(&self, simd: S, view: &View<'_>, inverse: S::Floats, asked: u32) -> u32 {
+        let passes = |lane: &usize| asked >> lane & 1 == 1 && self.sum(simd, view, inverse, *lane) >= self.limit;
+        (0..LANES).filter(passes).fold(0, |bits, lane| bits | 1 << lane)
     }
 
-    fn sum<const L: usize>(&self, view: &View<'_>, inverse: &[f32; L], lane: usize) -> f64 {
-        self.trees.iter().map(|tree| f64::from(tree.vote(view, inverse, lane))).sum()
+    fn sum<S: Lanes>(&self, simd: S, view: &View<'_>, inverse: S::Floats, lane: usize) -> f64 {
+        self.trees.iter().map(|tree| f64::from(tree.vote(simd, view, inverse, lane))).sum()
     }
 }
 
 impl ExactTree {
-    fn vote<const L: usize>(&self, view: &View<'_>, inverse: &[f32; L], lane: usize) -> f32 {
+    fn vote<S: Lanes>(&self, simd: S, view: &View<'_>, inverse: S::Floats, lane: usize) -> f32 {
         let mut index = 0i16;
         loop {
             let (question, [left, right]) = &self.nodes[index as usize];
-            index = if question.left(view, inverse)[lane] != 0 { *left } else { *right };
+            let goes_left = simd.bits(question.left(simd, view, inverse)) >> lane & 1 == 1;
+            index = if goes_left { *left } else { *right };
             if index <= 0 {
                 return self.leaves[usize::from(index.unsigned_abs())];
             }
