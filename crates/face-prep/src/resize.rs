@@ -184,8 +184,8 @@ pub(crate) struct LinearExact {
     from: (usize, usize),
     columns: Vec<Tap<u16>>,
     rows: Vec<Tap<u16>>,
-    upper: Vec<u16>,
-    lower: Vec<u16>,
+    /// One row between two of the source.
+    blended: Vec<u16>,
 }
 
 impl LinearExact {
@@ -206,42 +206,27 @@ impl LinearExact {
             };
             (0..to).map(tap).collect()
         };
-        Self { from, columns: taps(from.0, to.0), rows: taps(from.1, to.1), upper: Vec::new(), lower: Vec::new() }
+        Self { from, columns: taps(from.0, to.0), rows: taps(from.1, to.1), blended: Vec::new() }
     }
 
     pub(crate) fn run(&mut self, source: &[u8], target: &mut [u8], channels: usize) {
-        let Self { from, columns, rows, upper, lower } = self;
+        let Self { from, columns, rows, blended } = self;
         let stride = from.0 * channels;
-        let length = columns.len() * channels;
-        upper.resize(length, 0);
-        lower.resize(length, 0);
-        let (mut upper_row, mut lower_row) = (usize::MAX, usize::MAX);
-        let fill = |buffer: &mut [u16], row: usize| {
-            let source = &source[row * stride..(row + 1) * stride];
-            for (column, pixel) in columns.iter().zip(buffer.chunks_exact_mut(channels)) {
+        blended.resize(stride, 0);
+        // Nothing is rounded before the end, so rows may be blended first, which vector instructions do, and columns after.
+        for (row, line) in rows.iter().zip(target.chunks_exact_mut(columns.len() * channels)) {
+            let upper = &source[row.first * stride..][..stride];
+            let lower = &source[row.second * stride..][..stride];
+            for ((value, &upper), &lower) in blended.iter_mut().zip(upper).zip(lower) {
+                *value = u16::from(upper) * row.weights[0] + u16::from(lower) * row.weights[1];
+            }
+            for (column, pixel) in columns.iter().zip(line.chunks_exact_mut(channels)) {
+                let (first, second) = (u32::from(column.weights[0]), u32::from(column.weights[1]));
                 for (channel, value) in pixel.iter_mut().enumerate() {
-                    let first = u16::from(source[column.first * channels + channel]);
-                    let second = u16::from(source[column.second * channels + channel]);
-                    *value = first * column.weights[0] + second * column.weights[1];
+                    let left = u32::from(blended[column.first * channels + channel]);
+                    let right = u32::from(blended[column.second * channels + channel]);
+                    *value = ((left * first + right * second + (1 << 15)) >> 16) as u8;
                 }
-            }
-        };
-        for (row, line) in rows.iter().zip(target.chunks_exact_mut(length)) {
-            if row.first == lower_row {
-                std::mem::swap(upper, lower);
-                std::mem::swap(&mut upper_row, &mut lower_row);
-            }
-            if row.first != upper_row {
-                fill(upper, row.first);
-                upper_row = row.first;
-            }
-            if row.second != lower_row {
-                fill(lower, row.second);
-                lower_row = row.second;
-            }
-            let (first, second) = (u32::from(row.weights[0]), u32::from(row.weights[1]));
-            for ((value, &upper), &lower) in line.iter_mut().zip(upper.iter()).zip(lower.iter()) {
-                *value = ((u32::from(upper) * first + u32::from(lower) * second + (1 << 15)) >> 16) as u8;
             }
         }
     }

@@ -70,8 +70,13 @@ fn mask(condition: bool) -> u32 {
 }
 
 #[inline(always)]
-fn each<T, const L: usize>(value: impl FnMut(usize) -> T) -> [T; L] {
-    std::array::from_fn(value)
+fn each<T: Copy + Default, const L: usize>(value: impl Fn(usize) -> T) -> [T; L] {
+    // `array::from_fn` is not always compiled into its caller, and then not for the caller's instructions.
+    let mut values = [T::default(); L];
+    for (lane, slot) in values.iter_mut().enumerate() {
+        *slot = value(lane);
+    }
+    values
 }
 
 impl<const L: usize> Lanes for Plain<L> {
@@ -202,12 +207,12 @@ impl<const L: usize> Lanes for Plain<L> {
 
 #[cfg(target_arch = "x86_64")]
 mod x86 {
-    use std::arch::x86_64::{__m128i, __m256, __m256i};
+    use std::arch::x86_64::{__m128, __m128i, __m256, __m256i};
 
     use pulp::cast;
     use pulp::x86::V3;
 
-    use super::{LANES, Lanes, Plain, SPAN, entries};
+    use super::{LANES, Lanes, SPAN, entries};
 
     /// [`LANES`] windows: 16 halves in one vector, 16 words or floats in two.
     impl Lanes for V3 {
@@ -358,12 +363,33 @@ mod x86 {
 
         #[inline(always)]
         fn inverse_deviation(self, area: f64, sums: [__m256i; 2], squares: [__m256i; 2]) -> [__m256; 2] {
-            cast(Plain::<LANES>.inverse_deviation(area, cast(sums), cast(squares)))
+            let (sums, squares): ([__m128i; 4], [__m128i; 4]) = (cast(sums), cast(squares));
+            cast([
+                inverse_quarter(self, area, sums[0], squares[0]),
+                inverse_quarter(self, area, sums[1], squares[1]),
+                inverse_quarter(self, area, sums[2], squares[2]),
+                inverse_quarter(self, area, sums[3], squares[3]),
+            ])
         }
 
         #[inline(always)]
         fn lane(self, values: [__m256; 2], lane: usize) -> f32 {
             cast::<_, [f32; LANES]>(values)[lane]
         }
+    }
+
+    /// Four windows' inverse deviation. No closure: it must be compiled into its caller.
+    #[inline(always)]
+    fn inverse_quarter(simd: V3, area: f64, sums: __m128i, squares: __m128i) -> __m128 {
+        // Squares are converted as signed numbers and put right afterwards.
+        let half_range = f64::from(1u32 << 31);
+        let squares = simd.sse2._mm_xor_si128(squares, simd.sse2._mm_set1_epi32(i32::MIN));
+        let squares = simd.avx._mm256_cvtepi32_pd(squares);
+        let squares = simd.avx._mm256_add_pd(squares, simd.avx._mm256_set1_pd(half_range));
+        let sums = simd.avx._mm256_cvtepi32_pd(sums);
+        let squares = simd.avx._mm256_mul_pd(squares, simd.avx._mm256_set1_pd(area));
+        let variance = simd.avx._mm256_sub_pd(squares, simd.avx._mm256_mul_pd(sums, sums));
+        let deviation = simd.avx._mm256_sqrt_pd(simd.avx._mm256_max_pd(variance, simd.avx._mm256_set1_pd(0.0)));
+        simd.avx._mm256_cvtpd_ps(simd.avx._mm256_div_pd(simd.avx._mm256_set1_pd(1.0), deviation))
     }
 }
