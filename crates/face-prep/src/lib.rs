@@ -18,7 +18,7 @@ mod warp;
 
 pub use align::{Template, align, similarity};
 pub use crop::{crop, crop_resized};
-pub use detect::cascade::{Cascade, CascadeConfig, CascadeDetector, CascadeHit};
+pub use detect::cascade::{Cascade, CascadeConfig, CascadeDetector, CascadeHit, LeveledHit};
 #[cfg(feature = "mtcnn")]
 pub use detect::mtcnn::{Mtcnn, MtcnnConfig};
 pub use detect::{Detection, FaceDetector};

@@ -124,7 +124,14 @@ impl Scan<'_> {
 
 impl Program {
     #[inline(always)]
-    fn scan_strip<S: Lanes>(&self, simd: S, strip: Strip, weigh: bool, scratch: &mut Scratch, passed: &mut Vec<Passed>) {
+    fn scan_strip<S: Lanes>(
+        &self,
+        simd: S,
+        strip: Strip,
+        weigh: bool,
+        scratch: &mut Scratch,
+        passed: &mut Vec<Passed>,
+    ) {
         let Layout { step, .. } = self.layout;
         for (row, skip) in scratch.skips.iter_mut().enumerate() {
             for first in (0..strip.windows.0).step_by(LANES) {
@@ -169,7 +176,15 @@ impl Program {
 
     /// The stages from `index` on, window by window.
     #[inline(always)]
-    fn finish<S: Lanes>(&self, simd: S, tables: &Integral, entry: usize, inverse: S::Floats, mut alive: u32, index: usize) -> u32 {
+    fn finish<S: Lanes>(
+        &self,
+        simd: S,
+        tables: &Integral,
+        entry: usize,
+        inverse: S::Floats,
+        mut alive: u32,
+        index: usize,
+    ) -> u32 {
         let mut passed = 0;
         while alive != 0 {
             let lane = alive.trailing_zeros() as usize;

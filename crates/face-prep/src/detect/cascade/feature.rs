@@ -100,7 +100,8 @@ impl<const RECTS: usize> Narrow<RECTS> {
         });
         let fits = i64::from(i16::MIN) <= range[0] && range[1] <= i64::from(i16::MAX);
         // What OpenCV adds up in single precision on the way.
-        let largest = |(rect, weight): (&Rect, f32)| f32::from(rect.width) * f32::from(rect.height) * 255.0 * weight.abs();
+        let largest =
+            |(rect, weight): (&Rect, f32)| f32::from(rect.width) * f32::from(rect.height) * 255.0 * weight.abs();
         let exact = parts().map(largest).sum::<f32>() < EXACT;
         (fits && exact).then(|| Self {
             rects: std::array::from_fn(|rect| upright(layout, feature.rects[rect])),

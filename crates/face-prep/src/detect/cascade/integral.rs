@@ -190,7 +190,8 @@ fn fill_row(
     (sums[0], low[0], squares[0]) = (0, 0, 0);
     if layout.step == 1 {
         let tables = sums[1..].iter_mut().zip(&mut low[1..]).zip(&mut squares[1..]);
-        for (((sums, low), squares), (column_sum, column_square)) in tables.zip(column_sums.iter().zip(column_squares)) {
+        for (((sums, low), squares), (column_sum, column_square)) in tables.zip(column_sums.iter().zip(column_squares))
+        {
             sum = sum.wrapping_add(*column_sum);
             square = square.wrapping_add(*column_square);
             (*sums, *low, *squares) = (sum, sum as u16, square);

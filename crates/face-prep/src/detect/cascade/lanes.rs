@@ -249,9 +249,8 @@ mod x86 {
 
         #[inline(always)]
         fn weigh(self, [first, second]: [__m256i; 2], weights: [u16; 2]) -> __m256i {
-            let weighted = |values, weight: u16| {
-                self.avx2._mm256_mullo_epi16(values, self.avx._mm256_set1_epi16(weight as i16))
-            };
+            let weighted =
+                |values, weight: u16| self.avx2._mm256_mullo_epi16(values, self.avx._mm256_set1_epi16(weight as i16));
             self.avx2._mm256_add_epi16(weighted(first, weights[0]), weighted(second, weights[1]))
         }
 

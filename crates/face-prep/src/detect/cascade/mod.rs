@@ -8,6 +8,7 @@ mod group;
 mod integral;
 mod lanes;
 mod model;
+mod search;
 mod stage;
 mod xml;
 
@@ -17,11 +18,11 @@ use image::{GrayImage, RgbImage};
 
 pub use self::model::Cascade;
 
-use self::evaluate::{Passed, Picture, Program};
-use self::group::Window;
+use self::evaluate::Program;
+use self::group::{Group, Hit};
+use self::search::{Pyramid, Worker};
 use super::{Detection, FaceDetector};
 use crate::gray::gray_part_into;
-use crate::resize::LinearExact;
 use crate::{BoundingBox, Error, gray_into};
 
 /// How a cascade is run. The names are those of OpenCV's `detectMultiScale`.
@@ -37,13 +38,22 @@ pub struct CascadeConfig {
     pub min_size: Option<[u32; 2]>,
     /// The largest width and height in pixels. Default `None`: as large as the picture.
     pub max_size: Option<[u32; 2]>,
-    /// Pictures of more pixels are refused. Default 100 million: their tables take under 1 GB.
+    /// Pictures of more pixels are refused. Default 100 million: the largest level of their pyramid takes 100 MB.
     pub max_pixels: u64,
+    /// How many threads share the sizes of one picture, at least 1. Default 1. The result does not depend on it.
+    pub threads: usize,
 }
 
 impl Default for CascadeConfig {
     fn default() -> Self {
-        Self { scale_factor: 1.1, min_neighbors: 5, min_size: None, max_size: None, max_pixels: 100_000_000 }
+        Self {
+            scale_factor: 1.1,
+            min_neighbors: 5,
+            min_size: None,
+            max_size: None,
+            max_pixels: 100_000_000,
+            threads: 1,
+        }
     }
 }
 
@@ -63,6 +73,9 @@ impl CascadeConfig {
         {
             return Err(Error::config("min_size", format!("at most max_size, {most:?}"), format!("{least:?}")));
         }
+        if self.threads == 0 {
+            return Err(Error::config("threads", "at least 1", self.threads));
+        }
         Ok(())
     }
 }
@@ -80,6 +93,18 @@ pub struct CascadeHit {
     pub height: u32,
     /// How many hits were merged: OpenCV's `numDetections`, and the only measure of certainty that it knows.
     pub neighbors: u32,
+}
+
+/// A group of hits with OpenCV's measures of how well it passed the cascade.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct LeveledHit {
+    /// Where, and how many hits were merged.
+    pub hit: CascadeHit,
+    /// OpenCV's `rejectLevels`: how many stages were passed. As OpenCV reports none that failed, always all of them.
+    pub level: u32,
+    /// OpenCV's `levelWeights`: the sum of the last stage's votes, the largest of the merged hits. The further above the stage's
+    /// threshold, the surer; the scale is the cascade's own.
+    pub weight: f64,
 }
 
 /// Runs a [`Cascade`] over pictures. Keeps its tables from picture to picture, so that pictures of one size allocate little.
@@ -105,22 +130,8 @@ pub struct CascadeDetector {
 #[derive(Debug, Default)]
 struct Scratch {
     gray: GrayImage,
-    resized: Vec<u8>,
-    search: evaluate::Scratch,
-    passed: Vec<Passed>,
-    windows: Vec<Window>,
-}
-
-/// One size of the search.
-#[derive(Debug, Clone, Copy)]
-struct Level {
-    scale: f32,
-    width: usize,
-    height: usize,
-    /// Every window is looked at on small levels, every other one each way on large levels.
-    step: usize,
-    /// How many rows of windows are looked at.
-    rows: usize,
+    workers: Vec<Worker>,
+    hits: Vec<Hit>,
 }
 
 impl CascadeDetector {
@@ -147,49 +158,66 @@ impl CascadeDetector {
     /// # Errors
     /// [`Error::InvalidInput`] for a picture without pixels or with more than `max_pixels`.
     pub fn detect_multi_scale(&mut self, image: &GrayImage) -> Result<Vec<CascadeHit>, Error> {
-        let shorter = image.width().min(image.height());
-        let least = self.config.min_size.unwrap_or([shorter / 10; 2]);
-        let most = self.config.max_size.unwrap_or([image.width(), image.height()]);
-        // The default of one may not contradict the other.
-        let least = if self.config.min_size.is_none() { [least[0].min(most[0]), least[1].min(most[1])] } else { least };
-        self.search(image, least, most)
+        let (least, most) = self.sizes(image);
+        Ok(self.search(image, least, most, false)?.into_iter().map(|(hit, _)| hit).collect())
     }
 
-    fn search(&mut self, image: &GrayImage, least: [u32; 2], most: [u32; 2]) -> Result<Vec<CascadeHit>, Error> {
+    /// The same on the luma of a colour picture, which is OpenCV's `cvtColor` bit for bit.
+    ///
+    /// # Errors
+    /// As [`detect_multi_scale`](Self::detect_multi_scale).
+    pub fn detect_multi_scale_rgb(&mut self, image: &RgbImage) -> Result<Vec<CascadeHit>, Error> {
+        let mut gray = std::mem::take(&mut self.scratch.gray);
+        gray_into(image, &mut gray);
+        let hits = self.detect_multi_scale(&gray);
+        self.scratch.gray = gray;
+        hits
+    }
+
+    /// `cv2.CascadeClassifier.detectMultiScale3` with `outputRejectLevels=True`: the rectangles of
+    /// [`detect_multi_scale`](Self::detect_multi_scale), each with its level and weight.
+    ///
+    /// # Errors
+    /// As [`detect_multi_scale`](Self::detect_multi_scale).
+    pub fn detect_multi_scale_levels(&mut self, image: &GrayImage) -> Result<Vec<LeveledHit>, Error> {
+        let (least, most) = self.sizes(image);
+        let level = self.cascade.stages() as u32;
+        let hits = self.search(image, least, most, true)?;
+        Ok(hits.into_iter().map(|(hit, weight)| LeveledHit { hit, level, weight }).collect())
+    }
+
+    /// The least and the largest size that the config asks for in this picture.
+    fn sizes(&self, image: &GrayImage) -> ([u32; 2], [u32; 2]) {
+        let shorter = image.width().min(image.height());
+        let most = self.config.max_size.unwrap_or([image.width(), image.height()]);
+        // The default of one may not contradict the other.
+        let least = self.config.min_size.unwrap_or([(shorter / 10).min(most[0]), (shorter / 10).min(most[1])]);
+        (least, most)
+    }
+
+    /// Every group and, where it was asked for, its weight.
+    fn search(
+        &mut self,
+        image: &GrayImage,
+        least: [u32; 2],
+        most: [u32; 2],
+        weigh: bool,
+    ) -> Result<Vec<(CascadeHit, f64)>, Error> {
         let (width, height) = image.dimensions();
         let pixels = u64::from(width) * u64::from(height);
         if pixels == 0 || pixels > self.config.max_pixels {
             let expected = format!("1 to {} pixels", self.config.max_pixels);
             return Err(Error::input("picture", expected, format!("{width}x{height}")));
         }
-        let levels = levels(&self.cascade, self.config.scale_factor, (width, height), least, most);
-        let Scratch { resized, search, passed, windows, .. } = &mut self.scratch;
-        windows.clear();
-        let from = (width as usize, height as usize);
-        let window = (self.cascade.width as f32, self.cascade.height as f32);
-        for level in &levels {
-            let to = (level.width, level.height);
-            let pixels = if to == from {
-                image.as_raw()
-            } else {
-                resized.resize(to.0 * to.1, 0);
-                LinearExact::new(from, to).run(image.as_raw(), resized, 1);
-                &*resized
-            };
-            let scaled = |value: f32| (value * level.scale).round_ties_even() as i32;
-            let (width, height) = (scaled(window.0), scaled(window.1));
-            passed.clear();
-            let picture = Picture { pixels, width: to.0, rows: level.rows };
-            self.programs[level.step - 1].scan(picture, false, search, passed);
-            windows.extend(passed.iter().map(|passed| Window {
-                x: scaled(passed.x as f32),
-                y: scaled(passed.y as f32),
-                width,
-                height,
-            }));
-        }
-        let groups = group::group(windows, self.config.min_neighbors);
-        Ok(groups.into_iter().filter_map(|(window, neighbors)| clip(window, neighbors, width, height)).collect())
+        let levels = search::levels(self.cascade.window(), self.config.scale_factor, (width, height), least, most);
+        let pyramid =
+            Pyramid { image, levels: &levels, programs: &self.programs, window: self.cascade.window(), weigh };
+        let Scratch { workers, hits, .. } = &mut self.scratch;
+        let busy = self.config.threads.min(levels.len());
+        workers.resize_with(workers.len().max(busy), Worker::default);
+        search::run(pyramid, &mut workers[..busy], hits);
+        let groups = group::group(hits, self.config.min_neighbors);
+        Ok(groups.into_iter().filter_map(|group| Some((clip(&group, width, height)?, group.weight))).collect())
     }
 
     fn detections(hits: Vec<CascadeHit>) -> Vec<Detection> {
@@ -207,11 +235,7 @@ impl FaceDetector for CascadeDetector {
     /// As [`detect_multi_scale`](CascadeDetector::detect_multi_scale) on the picture's luma. The score is n / (n + 10) for n
     /// merged hits: 0.5 for 10, 0.9 for 90.
     fn detect(&mut self, image: &RgbImage) -> Result<Vec<Detection>, Error> {
-        let mut gray = std::mem::take(&mut self.scratch.gray);
-        gray_into(image, &mut gray);
-        let hits = self.detect_multi_scale(&gray);
-        self.scratch.gray = gray;
-        hits.map(Self::detections)
+        self.detect_multi_scale_rgb(image).map(Self::detections)
     }
 
     /// Searches the region's pixels for the sizes asked for and no others.
@@ -227,9 +251,9 @@ impl FaceDetector for CascadeDetector {
         let (width, height) = (inside.right().ceil() as u32 - x, inside.bottom().ceil() as u32 - y);
         let mut gray = std::mem::take(&mut self.scratch.gray);
         gray_part_into(image, [x, y, width, height], &mut gray);
-        let hits = self.search(&gray, [sides[0].ceil() as u32; 2], [sides[1] as u32; 2]);
+        let hits = self.search(&gray, [sides[0].ceil() as u32; 2], [sides[1] as u32; 2], false);
         self.scratch.gray = gray;
-        let mut found = Self::detections(hits?);
+        let mut found = Self::detections(hits?.into_iter().map(|(hit, _)| hit).collect());
         for detection in &mut found {
             detection.bbox.x += x as f32;
             detection.bbox.y += y as f32;
@@ -248,43 +272,9 @@ fn score(neighbors: u32) -> f32 {
     neighbors / (neighbors + 10.0)
 }
 
-/// The sizes that OpenCV searches. When none fits between the least and the most, the one nearest to the least.
-fn levels(cascade: &Cascade, factor: f64, image: (u32, u32), least: [u32; 2], most: [u32; 2]) -> Vec<Level> {
-    let (width, height) = (f64::from(cascade.width), f64::from(cascade.height));
-    let mut scales = Vec::new();
-    let mut scale = 1.0f64;
-    while (width * scale).round_ties_even() <= f64::from(image.0)
-        && (height * scale).round_ties_even() <= f64::from(image.1)
-    {
-        scales.push(scale as f32);
-        scale *= factor;
-    }
-    let size = |scale: f32| [width, height].map(|side| (side as f32 * scale).round_ties_even() as u32);
-    let fits = |scale: f32| (0..2).all(|side| least[side] <= size(scale)[side] && size(scale)[side] <= most[side]);
-    let mut chosen: Vec<f32> = scales.iter().copied().filter(|&scale| fits(scale)).collect();
-    if chosen.is_empty() {
-        let distance =
-            |scale: f32| -> u64 { (0..2).map(|side| u64::from(size(scale)[side].abs_diff(least[side])).pow(2)).sum() };
-        chosen.extend(scales.iter().copied().min_by_key(|&scale| distance(scale)));
-    }
-    let mut stripes = None;
-    let level = |scale: f32| {
-        let shrunk = |side: u32| (side as f32 / scale).round_ties_even() as usize;
-        let (width, height) = (shrunk(image.0), shrunk(image.1));
-        let step = if scale >= 2.0 { 1 } else { 2 };
-        let columns = (width + 1).saturating_sub(cascade.width as usize);
-        let rows = (height + 1).saturating_sub(cascade.height as usize);
-        // OpenCV shares the rows of every level out among as many stripes as the first level has 32 columns, and rounds in a way
-        // that can lose the last row.
-        let stripes = *stripes.get_or_insert(columns.div_ceil(32).max(1));
-        let stripe = (rows / step).div_ceil(stripes).max(1) * step;
-        Level { scale, width, height, step, rows: rows.min(stripes * stripe) }
-    };
-    chosen.into_iter().map(level).collect()
-}
-
 /// The part of a group's rectangle inside the picture.
-fn clip(window: Window, neighbors: u32, width: u32, height: u32) -> Option<CascadeHit> {
+fn clip(group: &Group, width: u32, height: u32) -> Option<CascadeHit> {
+    let window = group.window;
     let (x, y) = (window.x.max(0), window.y.max(0));
     let right = (window.x + window.width).min(width as i32);
     let bottom = (window.y + window.height).min(height as i32);
@@ -293,6 +283,6 @@ fn clip(window: Window, neighbors: u32, width: u32, height: u32) -> Option<Casca
         y: y as u32,
         width: (right - x) as u32,
         height: (bottom - y) as u32,
-        neighbors,
+        neighbors: group.count,
     })
 }

@@ -100,7 +100,8 @@ impl Tree {
 
 impl Stage {
     pub(super) fn new(stage: &model::Stage, features: &Features, layout: Layout) -> Self {
-        let largest = |tree: &model::Tree| tree.leaves.iter().fold(0.0, |most: f64, leaf| most.max(f64::from(leaf.abs())));
+        let largest =
+            |tree: &model::Tree| tree.leaves.iter().fold(0.0, |most: f64, leaf| most.max(f64::from(leaf.abs())));
         let sum: f64 = stage.trees.iter().map(largest).sum();
         let unit = if sum > 0.0 { MOST_UNITS / sum } else { 1.0 };
         let units = |vote: f32| (f64::from(vote) * unit).round() as i32;
@@ -195,10 +196,8 @@ struct ExactTree {
 
 impl Exact {
     fn new(stage: &model::Stage, features: &Features, layout: Layout) -> Self {
-        let tree = |tree: &model::Tree| ExactTree {
-            nodes: nodes(&tree.nodes, features, layout),
-            leaves: tree.leaves.clone(),
-        };
+        let tree =
+            |tree: &model::Tree| ExactTree { nodes: nodes(&tree.nodes, features, layout), leaves: tree.leaves.clone() };
         Self { limit: f64::from(stage.limit()), trees: stage.trees.iter().map(tree).collect() }
     }
 
