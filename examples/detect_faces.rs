@@ -6,17 +6,22 @@
 //! cargo run --release --example detect_faces --features face-prep/mtcnn -- photo.jpg --detector mtcnn
 //! ```
 //!
-//! Reads JPEG and PNG of every colour type; a camera's rotation is applied, and boxes are in the upright picture's pixels.
+//! Reads JPEG and PNG of every colour type; what is transparent counts as white, a camera's rotation is applied, and boxes are in the
+//! upright picture's pixels. A file that cannot be read costs one line on standard error; the others are still looked at, and the exit
+//! status is 1.
 
-#![allow(clippy::print_stdout, reason = "it talks to the one who runs it")]
+#[path = "common/draw.rs"]
+mod draw;
 
-use std::io::IsTerminal;
+use std::collections::HashSet;
+use std::ffi::OsString;
+use std::io::{Cursor, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use clap::{Parser, ValueEnum};
 use face_prep::{BoundingBox, Cascade, CascadeConfig, CascadeDetector, Detection, FaceDetector};
-use image::{DynamicImage, ImageDecoder, ImageReader, Rgb, RgbImage};
+use image::{DynamicImage, ImageDecoder, ImageReader, RgbImage};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
 
@@ -43,7 +48,10 @@ struct Options {
     /// The smallest face in pixels; a tenth of the picture's shorter side if none is given.
     #[arg(long)]
     min_size: Option<u32>,
-    /// Print one JSON array instead of lines.
+    /// Pictures of more pixels are refused before they are decoded.
+    #[arg(long, default_value_t = CascadeConfig::default().max_pixels)]
+    max_pixels: u64,
+    /// Print one JSON array instead of lines: an object per picture, its faces in `faces`, or what went wrong in `error`.
     #[arg(long)]
     json: bool,
     /// Draw the faces into copies in this folder.
@@ -62,43 +70,54 @@ enum Detector {
 fn main() -> Result<()> {
     let options = Options::parse();
     let mut detector = detector(&options)?;
-    if let Some(out) = &options.out {
-        std::fs::create_dir_all(out).with_context(|| format!("cannot make the folder {}", out.display()))?;
-    }
+    let mut drawings = options.out.as_deref().map(Drawings::new).transpose()?;
     let bar = progress(options.images.len());
     let mut results = Vec::new();
     let mut failed = 0;
     for path in &options.images {
         bar.set_message(path.display().to_string());
-        match read(path).and_then(|image| Ok((detector.detect(&image)?, image))) {
-            Ok((mut faces, mut image)) => {
-                faces.sort_by(|first, second| second.score.total_cmp(&first.score));
+        match look(path, &options, detector.as_mut(), drawings.as_mut()) {
+            Ok((size, faces)) => {
+                results.push(entry(path, size, &faces));
                 if !options.json {
-                    bar.suspend(|| print(path, &faces));
-                }
-                results.push(entry(path, &image, &faces));
-                if let Some(out) = &options.out {
-                    draw(&mut image, &faces);
-                    let name = path.file_stem().context("a picture without a name")?;
-                    let target = out.join(name).with_extension("png");
-                    image.save(&target).with_context(|| format!("cannot write {}", target.display()))?;
+                    bar.suspend(|| print(&lines(path, &faces)))?;
                 }
             }
             Err(error) => {
                 failed += 1;
-                bar.suspend(|| report(&error));
+                let message = one_line(&error);
+                results.push(json!({ "path": path.display().to_string(), "error": message }));
+                bar.suspend(|| report(&message));
             }
         }
         bar.inc(1);
     }
     bar.finish_and_clear();
     if options.json {
-        println!("{}", serde_json::to_string_pretty(&results)?);
+        print(&format!("{}\n", serde_json::to_string_pretty(&results)?))?;
     }
     if failed > 0 {
-        bail!("{failed} of {} pictures could not be read", options.images.len());
+        bail!("{failed} of {} pictures failed", options.images.len());
     }
     Ok(())
+}
+
+/// Reads a picture, finds its faces, the surest first, and draws them. The size is that of the upright picture.
+fn look(
+    path: &Path,
+    options: &Options,
+    detector: &mut dyn FaceDetector,
+    drawings: Option<&mut Drawings>,
+) -> Result<([u32; 2], Vec<Detection>)> {
+    let mut image = read(path, options.max_pixels).with_context(|| format!("cannot read {}", path.display()))?;
+    let mut faces = detector.detect(&image).with_context(|| format!("cannot search {}", path.display()))?;
+    faces.sort_by(|first, second| second.score.total_cmp(&first.score));
+    if let Some(drawings) = drawings {
+        draw::faces(&mut image, &faces);
+        let target = drawings.target(path);
+        image.save(&target).with_context(|| format!("cannot write {}", target.display()))?;
+    }
+    Ok(([image.width(), image.height()], faces))
 }
 
 fn detector(options: &Options) -> Result<Box<dyn FaceDetector>> {
@@ -109,6 +128,7 @@ fn detector(options: &Options) -> Result<Box<dyn FaceDetector>> {
                 scale_factor: options.scale_factor,
                 min_neighbors: options.min_neighbors,
                 min_size: options.min_size.map(|size| [size; 2]),
+                max_pixels: options.max_pixels,
                 ..CascadeConfig::default()
             };
             Ok(Box::new(CascadeDetector::new(cascade, config)?))
@@ -123,7 +143,8 @@ fn mtcnn(options: &Options) -> Result<Box<dyn FaceDetector>> {
 
     let path =
         options.weights.clone().or_else(Mtcnn::default_path).context("no cache folder is known; pass --weights")?;
-    let config = MtcnnConfig { min_face_size: options.min_size, ..MtcnnConfig::default() };
+    let config =
+        MtcnnConfig { min_face_size: options.min_size, max_pixels: options.max_pixels, ..MtcnnConfig::default() };
     #[cfg(feature = "cnn")]
     if tch::Cuda::is_available() {
         return Ok(Box::new(Mtcnn::on_device(path, config, tch::Device::Cuda(0))?));
@@ -138,19 +159,82 @@ fn mtcnn(_: &Options) -> Result<Box<dyn FaceDetector>> {
 }
 
 /// The upright picture in colour.
-fn read(path: &Path) -> Result<RgbImage> {
-    let decode = || -> Result<RgbImage> {
-        let mut decoder = ImageReader::open(path)?.with_guessed_format()?.into_decoder()?;
-        let orientation = decoder.orientation()?;
-        let mut image = DynamicImage::from_decoder(decoder)?;
-        image.apply_orientation(orientation);
-        Ok(image.into_rgb8())
-    };
-    decode().with_context(|| format!("cannot read {}", path.display()))
+fn read(path: &Path, max_pixels: u64) -> Result<RgbImage> {
+    let bytes = std::fs::read(path)?;
+    if bytes.starts_with(&[0xff, 0xd8]) && !jpeg_ends(&bytes) {
+        // Decoders fill up what is missing with grey.
+        bail!("the file ends before its picture does");
+    }
+    let mut decoder = ImageReader::new(Cursor::new(&bytes)).with_guessed_format()?.into_decoder()?;
+    let (width, height) = decoder.dimensions();
+    if u64::from(width) * u64::from(height) > max_pixels {
+        bail!("{width}x{height} pixels are more than {max_pixels}");
+    }
+    let orientation = decoder.orientation()?;
+    let mut image = DynamicImage::from_decoder(decoder)?;
+    image.apply_orientation(orientation);
+    if !image.color().has_alpha() {
+        return Ok(image.into_rgb8());
+    }
+    let image = image.into_rgba8();
+    Ok(RgbImage::from_fn(image.width(), image.height(), |x, y| {
+        let [red, green, blue, alpha] = image.get_pixel(x, y).0.map(u32::from);
+        image::Rgb([red, green, blue].map(|value| ((value * alpha + 255 * (255 - alpha) + 127) / 255) as u8))
+    }))
+}
+
+/// Whether a JPEG file reaches the end marker of its picture: the segments up to it are walked, since a preview in the header has
+/// markers of its own.
+fn jpeg_ends(bytes: &[u8]) -> bool {
+    let mut rest = &bytes[2..];
+    loop {
+        // What stands between segments is entropy-coded; in it 0xff is followed by 0, a restart marker or filling.
+        let Some(marker) =
+            rest.windows(2).position(|two| two[0] == 0xff && !matches!(two[1], 0 | 1 | 0xd0..=0xd7 | 0xff))
+        else {
+            return false;
+        };
+        if rest[marker + 1] == 0xd9 {
+            return true;
+        }
+        let segment = &rest[marker + 2..];
+        let Some(length) = segment.first_chunk().map(|&length| usize::from(u16::from_be_bytes(length)).max(2)) else {
+            return false;
+        };
+        let Some(after) = segment.get(length..) else { return false };
+        rest = after;
+    }
+}
+
+/// The folder that drawn pictures go to.
+struct Drawings {
+    folder: PathBuf,
+    used: HashSet<OsString>,
+}
+
+impl Drawings {
+    fn new(folder: &Path) -> Result<Self> {
+        std::fs::create_dir_all(folder).with_context(|| format!("cannot make the folder {}", folder.display()))?;
+        Ok(Self { folder: folder.to_owned(), used: HashSet::new() })
+    }
+
+    /// `NAME.png`, with a number where that name was used before.
+    fn target(&mut self, path: &Path) -> PathBuf {
+        let stem = path.file_stem().unwrap_or(path.as_os_str());
+        let numbered = (2u32..).map(|number| {
+            let mut name = stem.to_owned();
+            name.push(format!("-{number}"));
+            name
+        });
+        let mut names = std::iter::once(stem.to_owned()).chain(numbered);
+        let mut name = names.find(|name| self.used.insert(name.clone())).unwrap_or_default();
+        name.push(".png");
+        self.folder.join(name)
+    }
 }
 
 /// What `--json` says of one picture. Boxes and landmarks are given to a hundredth of a pixel.
-fn entry(path: &Path, image: &RgbImage, faces: &[Detection]) -> Value {
+fn entry(path: &Path, [width, height]: [u32; 2], faces: &[Detection]) -> Value {
     let round = |value: f32| (f64::from(value) * 100.0).round() / 100.0;
     let face = |face: &Detection| {
         let BoundingBox { x, y, width, height } = face.bbox;
@@ -164,46 +248,43 @@ fn entry(path: &Path, image: &RgbImage, faces: &[Detection]) -> Value {
         object
     };
     json!({
-        "path": path.display().to_string(), "width": image.width(), "height": image.height(),
+        "path": path.display().to_string(), "width": width, "height": height,
         "faces": faces.iter().map(face).collect::<Vec<_>>(),
     })
 }
 
-fn print(path: &Path, faces: &[Detection]) {
-    println!("{}: {} face{}", path.display(), faces.len(), if faces.len() == 1 { "" } else { "s" });
+fn lines(path: &Path, faces: &[Detection]) -> String {
+    let mut lines = format!("{}: {} face{}\n", path.display(), faces.len(), if faces.len() == 1 { "" } else { "s" });
     for Detection { bbox, score, .. } in faces {
-        println!("  {:.0}x{:.0} at ({:.0}, {:.0}), score {score:.2}", bbox.width, bbox.height, bbox.x, bbox.y);
+        let BoundingBox { x, y, width, height } = bbox;
+        lines += &format!("  {width:.0}x{height:.0} at ({x:.0}, {y:.0}), score {score:.2}\n");
     }
+    lines
+}
+
+/// To standard output. That nobody reads on there (`| head`) is no error of ours.
+fn print(text: &str) -> Result<()> {
+    match std::io::stdout().write_all(text.as_bytes()) {
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => std::process::exit(0),
+        result => result.context("cannot write to standard output"),
+    }
+}
+
+/// The error and its causes, but for those that the one before quotes.
+fn one_line(error: &anyhow::Error) -> String {
+    let mut line = String::new();
+    for cause in error.chain().map(|cause| cause.to_string()) {
+        if !line.contains(&cause) {
+            line += if line.is_empty() { "" } else { ": " };
+            line += &cause;
+        }
+    }
+    line.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 #[allow(clippy::print_stderr, reason = "standard output may be JSON")]
-fn report(error: &anyhow::Error) {
-    eprintln!("{error:#}");
-}
-
-/// Frames in green, landmarks in yellow.
-fn draw(image: &mut RgbImage, faces: &[Detection]) {
-    let thickness = (image.width().min(image.height()) / 250).max(2) as i32;
-    let mut fill = |left: i32, top: i32, right: i32, bottom: i32, color: Rgb<u8>| {
-        for y in top.max(0)..bottom.min(image.height() as i32) {
-            for x in left.max(0)..right.min(image.width() as i32) {
-                image.put_pixel(x as u32, y as u32, color);
-            }
-        }
-    };
-    let (green, yellow) = (Rgb([40, 220, 60]), Rgb([255, 220, 0]));
-    for face in faces {
-        let [left, top, right, bottom] =
-            [face.bbox.x, face.bbox.y, face.bbox.right(), face.bbox.bottom()].map(|edge| edge.round() as i32);
-        fill(left, top, right, top + thickness, green);
-        fill(left, bottom - thickness, right, bottom, green);
-        fill(left, top, left + thickness, bottom, green);
-        fill(right - thickness, top, right, bottom, green);
-        for point in face.landmarks.iter().flatten() {
-            let (x, y) = (point.x.round() as i32, point.y.round() as i32);
-            fill(x - thickness, y - thickness, x + thickness, y + thickness, yellow);
-        }
-    }
+fn report(message: &str) {
+    eprintln!("{message}");
 }
 
 /// A bar on a terminal for several pictures, else nothing.
@@ -211,7 +292,7 @@ fn progress(pictures: usize) -> ProgressBar {
     if pictures < 2 || !std::io::stderr().is_terminal() {
         return ProgressBar::hidden();
     }
-    let style = ProgressStyle::with_template("{bar:30} {pos}/{len} {wide_msg}")
+    let style = ProgressStyle::with_template("{bar:32.cyan/dim} {pos}/{len}  {wide_msg}")
         .unwrap_or_else(|_| ProgressStyle::default_bar());
-    ProgressBar::new(pictures as u64).with_style(style)
+    ProgressBar::new(pictures as u64).with_style(style.progress_chars("━╸─"))
 }
