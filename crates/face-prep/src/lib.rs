@@ -24,7 +24,7 @@ pub use detect::mtcnn::{Mtcnn, MtcnnConfig};
 pub use detect::{Detection, FaceDetector};
 pub use equalize::{ClaheConfig, clahe, equalize_hist};
 pub use error::Error;
-pub use fer::{FER_MARGIN, FER_SIDE, face_gray48};
+pub use fer::{FER_MARGIN, FER_SIDE, RGB_SIDE, face_gray48, face_rgb224};
 pub use geometry::{Affine, BoundingBox, Point};
 pub use gray::{gray, gray_into};
 pub use quality::FaceQuality;
