@@ -12,7 +12,7 @@ mod conformance;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use clap::{Parser, ValueEnum};
 use conformance::{Suite, Verdict};
 use serde_json::{Map, Value, json};
@@ -58,6 +58,8 @@ fn main() -> Result<ExitCode> {
         Verdict::Unsupported { what } => eprintln!("unsupported {}: {what}", case.id),
         Verdict::Passed { .. } => {}
     })?;
+
+    ensure!(!tallies.is_empty(), "no case has “{}” in its id", arguments.filter);
 
     let failed = tallies.values().any(|tally| tally.failed > 0);
     let unsupported = tallies.values().any(|tally| tally.unsupported > 0);

@@ -213,7 +213,11 @@ pub(crate) fn log_power<T: Sample>(values: &mut [T], amin: f64, reference: f64) 
         *value = if *value < floor { floor } else { *value };
     }
     T::log10_in_place(values);
-    let (ten, offset) = (T::narrow(10.0), T::narrow(10.0 * reference.max(amin).log10()));
+    // By the same logarithm, so that what equals the reference comes to 0 exactly.
+    let mut offset = [T::narrow(reference.max(amin)).max(floor)];
+    T::log10_in_place(&mut offset);
+    let ten = T::narrow(10.0);
+    let offset = ten * offset[0];
     for value in values {
         *value = ten * *value - offset;
     }

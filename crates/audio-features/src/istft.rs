@@ -1,5 +1,6 @@
 //! From a spectrum back to sound.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use ndarray::{Array2, ArrayView2};
@@ -7,6 +8,7 @@ use realfft::num_complex::Complex;
 use realfft::{ComplexToReal, RealFftPlanner};
 
 use crate::error::{Error, Result};
+use crate::fftpack::InverseReal;
 use crate::sample::Sample;
 use crate::scratch::Pool;
 use crate::stft::{Precision, StftConfig};
@@ -33,14 +35,22 @@ pub struct Istft {
 
 #[derive(Clone)]
 enum Inverse {
-    Parity(Plan<f64>),
+    Parity(Plan<f64>, Option<Exact>),
     Fast(Plan<f32>),
+}
+
+/// What librosa inverts a single-precision spectrum with, bit for bit: a transform in single precision, times a window in
+/// double precision, added up in single precision.
+#[derive(Clone)]
+struct Exact {
+    fft: InverseReal,
+    window: Vec<f64>,
 }
 
 impl std::fmt::Debug for Inverse {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
-            Self::Parity(_) => "Parity",
+            Self::Parity(..) => "Parity",
             Self::Fast(_) => "Fast",
         })
     }
@@ -74,6 +84,8 @@ struct Work<F> {
     spectrum: Vec<Complex<F>>,
     frame: Vec<F>,
     scratch: Vec<Complex<F>>,
+    /// Half-finished frames, for [`Exact`].
+    half: Vec<F>,
     signal: Vec<F>,
     weights: Vec<F>,
 }
@@ -86,7 +98,10 @@ impl Istft {
     pub fn new(config: &StftConfig) -> Result<Self> {
         let window = config.padded_window()?;
         let inverse = match config.precision {
-            Precision::Parity => Inverse::Parity(Plan::new(&window)),
+            Precision::Parity => {
+                let exact = InverseReal::new(window.len()).map(|fft| Exact { fft, window: window.clone() });
+                Inverse::Parity(Plan::new(&window), exact)
+            }
             Precision::Fast => Inverse::Fast(Plan::new(&window)),
         };
         Ok(Self { config: config.clone(), inverse, pool: Pool::default() })
@@ -103,13 +118,9 @@ impl Istft {
     /// # Errors
     /// [`Error::WrongShape`] when the spectrum does not have `1 + n_fft / 2` bins, [`Error::InvalidInput`] when it has no frames.
     pub fn process<T: Sample>(&self, spectrum: ArrayView2<'_, Complex<T>>, length: Option<usize>) -> Result<Vec<T>> {
-        let n_bins = self.config.n_bins();
-        if spectrum.nrows() != n_bins {
-            return Err(Error::shape("the spectrum", &[n_bins, spectrum.ncols()], spectrum.shape()));
-        }
-        self.overlap_add(spectrum.ncols(), length, |t, frame| {
-            frame.iter_mut().zip(spectrum.column(t)).for_each(|(slot, &bin)| *slot = bin);
-        })
+        let mut signal = vec![T::zero(); self.length(spectrum.ncols(), length)];
+        self.process_into(spectrum, &mut signal)?;
+        Ok(signal)
     }
 
     /// Like [`Istft::process`] with a `length`, that of `out`; nothing is allocated after the first call with the longest signal.
@@ -121,9 +132,14 @@ impl Istft {
         if spectrum.nrows() != n_bins {
             return Err(Error::shape("the spectrum", &[n_bins, spectrum.ncols()], spectrum.shape()));
         }
-        self.overlap_add_into(spectrum.ncols(), out, |t, frame| {
-            frame.iter_mut().zip(spectrum.column(t)).for_each(|(slot, &bin)| *slot = bin);
-        })
+        match &self.inverse {
+            Inverse::Parity(_, Some(exact)) if size_of::<T>() == size_of::<f32>() => {
+                self.run_exact(exact, spectrum, out)
+            }
+            _ => self.overlap_add_into(spectrum.ncols(), out, |t, frame| {
+                frame.iter_mut().zip(spectrum.column(t)).for_each(|(slot, &bin)| *slot = bin);
+            }),
+        }
     }
 
     /// Like [`Istft::process`], of frames that `fill(t, spectrum)` computes in order.
@@ -133,12 +149,7 @@ impl Istft {
         length: Option<usize>,
         fill: impl FnMut(usize, &mut [Complex<T>]),
     ) -> Result<Vec<T>> {
-        // librosa's `length=0` means no length at all.
-        let length = length.filter(|&length| length > 0).unwrap_or_else(|| {
-            let left = if self.config.center { self.config.n_fft / 2 } else { 0 };
-            (self.config.n_fft + self.config.hop_length() * n_frames.saturating_sub(1)).saturating_sub(2 * left)
-        });
-        let mut signal = vec![T::zero(); length];
+        let mut signal = vec![T::zero(); self.length(n_frames, length)];
         self.overlap_add_into(n_frames, &mut signal, fill)?;
         Ok(signal)
     }
@@ -150,11 +161,8 @@ impl Istft {
         out: &mut [T],
         fill: impl FnMut(usize, &mut [Complex<T>]),
     ) -> Result<()> {
-        if n_frames == 0 {
-            return Err(Error::input("the spectrum", "at least one frame long", 0));
-        }
         match &self.inverse {
-            Inverse::Parity(plan) => self.run_plan(plan, n_frames, out, fill),
+            Inverse::Parity(plan, _) => self.run_plan(plan, n_frames, out, fill),
             Inverse::Fast(plan) => self.run_plan(plan, n_frames, out, fill),
         }
     }
@@ -166,14 +174,10 @@ impl Istft {
         out: &mut [T],
         mut fill: impl FnMut(usize, &mut [Complex<T>]),
     ) -> Result<()> {
-        let (n_fft, n_bins, hop, length) =
-            (self.config.n_fft, self.config.n_bins(), self.config.hop_length(), out.len());
-        let left = if self.config.center { n_fft / 2 } else { 0 };
-        // Frames that begin beyond the end are not looked at.
-        let frames = n_frames.min((length + 2 * left).div_ceil(hop));
-
+        let (n_fft, n_bins, length) = (self.config.n_fft, self.config.n_bins(), out.len());
+        let frames = self.frames_within(n_frames, length)?;
         let mut work = self.pool.take::<Work<F>>();
-        let Work { spectrum, frame, scratch, signal, weights } = &mut *work;
+        let Work { spectrum, frame, scratch, signal, weights, .. } = &mut *work;
         spectrum.resize(n_bins, Complex::default());
         frame.resize(n_fft, F::zero());
         scratch.resize(plan.fft.get_scratch_len(), Complex::default());
@@ -196,11 +200,8 @@ impl Istft {
             plan.fft
                 .process_with_scratch(spectrum, frame, scratch)
                 .map_err(|error| Error::input("a frame", "as long as the transform", error))?;
-            // The part of the frame that lies inside the signal.
-            let from = left.saturating_sub(t * hop).min(n_fft);
-            let start = (t * hop + from).saturating_sub(left).min(length);
-            let to = n_fft.min(from + (length - start));
-            let parts = frame[from..to].iter().zip(&plan.window[from..to]).zip(&plan.squares[from..to]);
+            let (part, start) = self.inside(t, length);
+            let parts = frame[part.clone()].iter().zip(&plan.window[part.clone()]).zip(&plan.squares[part]);
             let sums = signal[start..].iter_mut().zip(&mut weights[start..]);
             for ((sum, weight), ((&x, &w), &square)) in sums.zip(parts) {
                 *sum += x * w;
@@ -212,6 +213,65 @@ impl Istft {
             *slot = T::narrow(if weight.widen() > tiny { (sum / weight).widen() } else { sum.widen() });
         }
         Ok(())
+    }
+
+    /// Like [`Istft::run_plan`] for single-precision spectra, rounding where librosa rounds.
+    fn run_exact<T: Sample>(&self, exact: &Exact, spectrum: ArrayView2<'_, Complex<T>>, out: &mut [T]) -> Result<()> {
+        let length = out.len();
+        let frames = self.frames_within(spectrum.ncols(), length)?;
+        let mut work = self.pool.take::<Work<f32>>();
+        let Work { spectrum: bins, frame, half, signal, weights, .. } = &mut *work;
+        for buffer in [&mut *frame, &mut *half] {
+            buffer.resize(self.config.n_fft, 0.0);
+        }
+        for buffer in [&mut *signal, &mut *weights] {
+            buffer.clear();
+            buffer.resize(length, 0.0);
+        }
+        for t in 0..frames {
+            bins.clear();
+            bins.extend(spectrum.column(t).iter().map(|z| Complex::new(z.re.widen() as f32, z.im.widen() as f32)));
+            exact.fft.process(bins, frame, half);
+            let (part, start) = self.inside(t, length);
+            let sums = signal[start..].iter_mut().zip(&mut weights[start..]);
+            for ((sum, weight), (&x, &w)) in sums.zip(frame[part.clone()].iter().zip(&exact.window[part])) {
+                *sum = (f64::from(*sum) + f64::from(x) * w) as f32;
+                *weight = (f64::from(*weight) + w * w) as f32;
+            }
+        }
+        for (slot, (&sum, &weight)) in out.iter_mut().zip(signal.iter().zip(weights.iter())) {
+            *slot = T::narrow(f64::from(if weight > f32::MIN_POSITIVE { sum / weight } else { sum }));
+        }
+        Ok(())
+    }
+
+    /// The signal's length, where the caller wants none in particular. librosa's `length=0`, too, means none.
+    fn length(&self, n_frames: usize, wanted: Option<usize>) -> usize {
+        wanted.filter(|&length| length > 0).unwrap_or_else(|| {
+            let last = self.config.hop_length() * n_frames.saturating_sub(1);
+            (self.config.n_fft + last).saturating_sub(2 * self.left())
+        })
+    }
+
+    /// How many of the frames begin before the end of a signal of this length: the others are not looked at.
+    fn frames_within(&self, n_frames: usize, length: usize) -> Result<usize> {
+        if n_frames == 0 {
+            return Err(Error::input("the spectrum", "at least one frame long", 0));
+        }
+        Ok(n_frames.min((length + 2 * self.left()).div_ceil(self.config.hop_length())))
+    }
+
+    /// How much of the first frame lies before the signal.
+    fn left(&self) -> usize {
+        if self.config.center { self.config.n_fft / 2 } else { 0 }
+    }
+
+    /// The part of frame `t` that lies inside the signal, and where in the signal it starts.
+    fn inside(&self, t: usize, length: usize) -> (Range<usize>, usize) {
+        let (n_fft, at, left) = (self.config.n_fft, t * self.config.hop_length(), self.left());
+        let from = left.saturating_sub(at).min(n_fft);
+        let start = (at + from).saturating_sub(left).min(length);
+        (from..n_fft.min(from + (length - start)), start)
     }
 }
 

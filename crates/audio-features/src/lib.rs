@@ -10,6 +10,7 @@ mod decibel;
 mod emphasis;
 mod error;
 mod extractor;
+mod fftpack;
 mod frame;
 mod istft;
 mod linalg;

@@ -232,14 +232,14 @@ fn one<T: Kind, D: Dimension>(array: Array<T, D>) -> Outputs {
 }
 
 fn output<T: Kind, D: Dimension>(array: Array<T, D>) -> Output {
-    Output { values: array.map(|x| x.value()).into_dyn(), dtype: T::DTYPE, amplification: None }
+    Output { values: array.map(|x| x.value()).into_dyn(), dtype: T::DTYPE }
 }
 
 fn complex_output<T: Kind, D: Dimension>(array: &Array<realfft::num_complex::Complex<T>, D>) -> Output {
     let dtype = if T::DTYPE == "float32" { "complex64" } else { "complex128" };
     let (re, im) = (array.map(|z| z.re.value()).into_dyn(), array.map(|z| z.im.value()).into_dyn());
     let values = ndarray::stack(Axis(re.ndim()), &[re.view(), im.view()]).expect("two arrays of one shape");
-    Output { values, dtype, amplification: None }
+    Output { values, dtype }
 }
 
 /// [`af::each_channel`] with this runner's errors.
@@ -329,11 +329,7 @@ fn signal<T: Sample + Kind>(function: &str, input: &ArrayD<T>, mut p: Params, fa
             p.done()?;
             let (stft, istft) = (af::Stft::new(&config)?, af::Istft::new(&config)?);
             let signal = istft.process_nd(stft.process_nd(input.view())?.view(), length)?;
-            let frames = stft.n_frames(input.shape()[input.ndim() - 1])?;
-            let length = signal.shape()[signal.ndim() - 1];
-            let weights = window_weights(&config, frames, length)?;
-            let amplification = (0..signal.len()).map(|i| (1.0 / weights[i % length]).max(1.0)).collect();
-            Ok(vec![Output { amplification: Some(amplification), ..output(signal) }])
+            one(signal)
         }
         "magphase" => {
             let power = p.f64("power", 1.0)?;
@@ -450,23 +446,23 @@ fn signal<T: Sample + Kind>(function: &str, input: &ArrayD<T>, mut p: Params, fa
             let htk = p.bool("htk", false)?;
             p.done()?;
             let convert = if function == "hz_to_mel" { af::hz_to_mel } else { af::mel_to_hz };
-            one(input.mapv(|x| convert(x.widen(), htk)))
+            one(input.mapv(|x| T::narrow(convert(x.widen(), htk))))
         }
         "hz_to_midi" | "midi_to_hz" => {
             p.done()?;
             let convert = if function == "hz_to_midi" { af::hz_to_midi } else { af::midi_to_hz };
-            one(input.mapv(|x| convert(x.widen())))
+            one(input.mapv(|x| T::narrow(convert(x.widen()))))
         }
         "hz_to_octs" | "octs_to_hz" => {
             let (tuning, bins) = (p.f64("tuning", 0.0)?, p.usize("bins_per_octave", 12)?);
             p.done()?;
             let convert = if function == "hz_to_octs" { af::hz_to_octs } else { af::octs_to_hz };
-            one(input.mapv(|x| convert(x.widen(), tuning, bins)))
+            one(input.mapv(|x| T::narrow(convert(x.widen(), tuning, bins))))
         }
         "A4_to_tuning" => {
             let bins = p.usize("bins_per_octave", 12)?;
             p.done()?;
-            one(input.mapv(|x| af::a4_to_tuning(x.widen(), bins)))
+            one(input.mapv(|x| T::narrow(af::a4_to_tuning(x.widen(), bins))))
         }
         "effects.time_stretch" | "time_stretch" => {
             let rate = p.f64("rate", 1.0)?;
@@ -492,48 +488,31 @@ fn signal<T: Sample + Kind>(function: &str, input: &ArrayD<T>, mut p: Params, fa
         "resample" => {
             let (from, to) = (p.f64("orig_sr", f64::NAN)?, p.f64("target_sr", f64::NAN)?);
             let kind = p.take("res_type").and_then(|kind| kind.as_str().map(str::to_owned));
+            // Every resampler here returns the length that librosa's `fix` makes.
+            p.bool("fix", true)?;
+            // librosa's `scale` divides the result by the root of the ratio.
+            let scale = if p.bool("scale", false)? { (to / from).sqrt().recip() } else { 1.0 };
             p.done()?;
             let whole = |rate: f64| if rate.fract() == 0.0 && rate > 0.0 { rate as u32 } else { 0 };
-            match kind.as_deref() {
-                None | Some("soxr_hq") => {}
-                Some("polyphase") => {
-                    return one(channels(input, |x| {
-                        Ok(ndarray::Array1::from(af::resample_polyphase(x, whole(from), whole(to))?))
-                    })?);
-                }
-                Some("fft" | "scipy") => {
-                    return one(channels(input, |x| {
-                        Ok(ndarray::Array1::from(af::resample_fourier(x, whole(from), whole(to))?))
-                    })?);
-                }
-                Some(other) => return unsupported(format!("res_type {other}")),
-            }
             let config = af::ResamplerConfig { from_rate: from, to_rate: to, ..af::ResamplerConfig::default() };
-            one(channels(input, |x| Ok(ndarray::Array1::from(af::resample_with(x, &config)?)))?)
+            let resample = |x: &[T]| match kind.as_deref() {
+                Some("polyphase") => af::resample_polyphase(x, whole(from), whole(to)),
+                Some("fft" | "scipy") => af::resample_fourier(x, whole(from), whole(to)),
+                _ => af::resample_with(x, &config),
+            };
+            if let Some(other) = kind.as_deref()
+                && !["soxr_hq", "polyphase", "fft", "scipy"].contains(&other)
+            {
+                return unsupported(format!("res_type {other}"));
+            }
+            let samples = channels(input, |x| Ok(ndarray::Array1::from(resample(x)?)))?;
+            one(samples.mapv(|x| T::narrow(x.widen() * scale)))
         }
         _ => match function.strip_prefix("spectral_").or(function.strip_prefix("poly_")) {
             Some(_) => spectral(function, input, p, fast),
             None => unsupported(format!("function {function}")),
         },
     }
-}
-
-/// How much of all squared windows reaches each sample.
-fn window_weights(config: &StftConfig, frames: usize, length: usize) -> Result<Vec<f64>, Stop> {
-    let window = config.window.samples(config.win_length(), true)?;
-    let left = (config.n_fft - window.len()) / 2;
-    let start = if config.center { config.n_fft / 2 } else { 0 };
-    let mut weights = vec![0.0; length];
-    for t in 0..frames {
-        for (n, w) in window.iter().enumerate() {
-            let place = (t * config.hop_length() + left + n).checked_sub(start);
-            if let Some(weight) = place.and_then(|place| weights.get_mut(place)) {
-                *weight += w * w;
-            }
-        }
-    }
-    // Where nothing reaches, nothing is divided.
-    Ok(weights.into_iter().map(|w| if w > f64::from(f32::MIN_POSITIVE) { w } else { 1.0 }).collect())
 }
 
 fn chroma<T: Sample + Kind>(function: &str, input: &ArrayD<T>, mut p: Params, fast: bool) -> Outputs {
@@ -599,10 +578,16 @@ fn pitch<T: Sample + Kind>(function: &str, input: &ArrayD<T>, mut p: Params) -> 
         p.done()?;
         return one(channels(input, |x| Ok(ndarray::Array1::from(af::yin(x, &yin)?)))?);
     }
+    let beta_parameters = match p.take("beta_parameters").as_ref().and_then(Value::as_array).map(Vec::as_slice) {
+        None => defaults.beta_parameters,
+        Some([a, b]) => (number(a).unwrap_or(f64::NAN), number(b).unwrap_or(f64::NAN)),
+        Some(_) => return refused("beta_parameters are two numbers"),
+    };
+    let fill_na = p.f64("fill_na", f64::NAN)?;
     let config = af::PyinConfig {
         yin,
         n_thresholds: p.usize("n_thresholds", defaults.n_thresholds)?,
-        beta_parameters: defaults.beta_parameters,
+        beta_parameters,
         boltzmann_parameter: p.f64("boltzmann_parameter", defaults.boltzmann_parameter)?,
         resolution: p.f64("resolution", defaults.resolution)?,
         max_transition_rate: p.f64("max_transition_rate", defaults.max_transition_rate)?,
@@ -614,8 +599,8 @@ fn pitch<T: Sample + Kind>(function: &str, input: &ArrayD<T>, mut p: Params) -> 
     let track = af::pyin(&vector(input)?.to_vec(), &config)?;
     let voiced = track.voiced.iter().map(|&voiced| f64::from(u8::from(voiced))).collect::<ndarray::Array1<f64>>();
     Ok(vec![
-        output(ndarray::Array1::from(track.f0)),
-        Output { values: voiced.into_dyn(), dtype: "bool", amplification: None },
+        output(ndarray::Array1::from(track.f0).mapv(|f0| if f0.is_nan() { fill_na } else { f0 })),
+        Output { values: voiced.into_dyn(), dtype: "bool" },
         output(ndarray::Array1::from(track.voiced_probability)),
     ])
 }
@@ -629,7 +614,7 @@ fn silence<T: Sample + Kind>(function: &str, input: &ArrayD<T>, mut p: Params) -
         hop_length: p.usize("hop_length", defaults.hop_length)?,
     };
     p.done()?;
-    let integers = |values: ArrayD<f64>| Output { values, dtype: "int64", amplification: None };
+    let integers = |values: ArrayD<f64>| Output { values, dtype: "int64" };
     if function.ends_with("trim") {
         let range = af::trim_nd(input.view(), &config)?;
         let bounds = ndarray::arr1(&[range.start as f64, range.end as f64]).into_dyn();
