@@ -4,6 +4,7 @@ use ndarray::{Array2, ArrayView2, ArrayViewMut2};
 
 use crate::convert::hz_to_octs;
 use crate::error::{Error, Result};
+use crate::frame::LONGEST_FRAME;
 use crate::linalg::{GROUP, multiply_frames};
 use crate::mel::check_rate;
 use crate::normalize::Norm;
@@ -49,13 +50,17 @@ impl Default for ChromaFilterConfig {
     }
 }
 
+/// More classes than any scale has; a mistake beyond it would only exhaust memory.
+const MOST_CLASSES: usize = 1 << 12;
+
 /// A chroma filter bank, shape `[n_chroma, n_bins]` (librosa: `filters.chroma`; its dtype is `float32` too).
 ///
 /// # Errors
 /// [`Error::InvalidConfig`] when `sr` is not above 0, `n_fft` is below 2, `n_chroma` is 0, or a number is not finite.
 pub fn chroma_filters(config: &ChromaFilterConfig) -> Result<Array2<f32>> {
+    let design = FilterDesign::new(config)?;
     let mut bank = Array2::zeros((config.n_chroma, config.n_fft / 2 + 1));
-    FilterDesign::new(config)?.draw(config.tuning, &mut Vec::new(), |bin, weights| {
+    design.draw(config.tuning, &mut Vec::new(), |bin, weights| {
         for (class, &weight) in weights.iter().enumerate() {
             bank[[class, bin]] = weight as f32;
         }
@@ -78,11 +83,11 @@ impl FilterDesign {
         let ChromaFilterConfig { sr, n_fft, n_chroma, ctroct, octwidth, norm, .. } = *config;
         check_rate(sr)?;
         norm.check()?;
-        if n_fft < 2 {
-            return Err(Error::config("n_fft", "at least 2", n_fft));
+        if !(2..=LONGEST_FRAME).contains(&n_fft) {
+            return Err(Error::config("n_fft", format!("2 to {LONGEST_FRAME}"), n_fft));
         }
-        if n_chroma == 0 {
-            return Err(Error::config("n_chroma", "a positive integer", 0));
+        if !(1..=MOST_CLASSES).contains(&n_chroma) {
+            return Err(Error::config("n_chroma", format!("1 to {MOST_CLASSES}"), n_chroma));
         }
         if !ctroct.is_finite() {
             return Err(Error::config("ctroct", "a finite number", ctroct));

@@ -208,6 +208,7 @@ impl FeatureExtractor {
     pub fn new(config: &ExtractorConfig) -> Result<Self> {
         let ExtractorConfig { sr, n_mels, n_mfcc, n_chroma, tuning, .. } = *config;
         let stft = config.stft.clone();
+        let transform = Stft::new(&stft)?;
         let mel = MelConfig { sr, stft: stft.clone(), n_mels, ..MelConfig::default() };
         let freq = fft_frequencies(sr, stft.n_fft);
         let bands = if config.features.contains(&Feature::Contrast) {
@@ -216,7 +217,7 @@ impl FeatureExtractor {
             None
         };
         Ok(Self {
-            stft: Stft::new(&stft)?,
+            stft: transform,
             mfcc: Mfcc::new(&MfccConfig { mel, n_mfcc, ..MfccConfig::default() })?,
             freq,
             bands,

@@ -119,6 +119,30 @@ pub(crate) fn pad_into<T: Sample, P: Sample>(
     Ok(())
 }
 
+/// The longest frame, 50 minutes at 22,050 Hz: anything longer is a mistake that would only exhaust memory.
+pub(crate) const LONGEST_FRAME: usize = 1 << 26;
+
+/// The longest hop, so that no place in a signal overflows.
+const LONGEST_HOP: usize = 1 << 40;
+
+/// That the length of a frame is one.
+pub(crate) fn check_length(parameter: &'static str, length: usize) -> Result<()> {
+    if (1..=LONGEST_FRAME).contains(&length) {
+        Ok(())
+    } else {
+        Err(Error::config(parameter, format!("1 to {LONGEST_FRAME} samples"), length))
+    }
+}
+
+/// That there is a step from one frame to the next.
+pub(crate) fn check_hop(hop_length: usize) -> Result<()> {
+    if (1..=LONGEST_HOP).contains(&hop_length) {
+        Ok(())
+    } else {
+        Err(Error::config("hop_length", format!("1 to {LONGEST_HOP} samples"), hop_length))
+    }
+}
+
 /// How many whole frames of `frame_length` fit into `n` samples, one every `hop_length`; 0 when not even one does.
 pub(crate) fn frame_count(n: usize, frame_length: usize, hop_length: usize) -> usize {
     if n < frame_length { 0 } else { 1 + (n - frame_length) / hop_length }

@@ -4,6 +4,7 @@ use ndarray::{Array2, ArrayView2, ArrayViewMut2};
 
 use crate::convert::{fft_frequencies, mel_frequencies};
 use crate::error::{Error, Result};
+use crate::frame::check_length;
 use crate::normalize::Norm;
 use crate::sample::{Sample, Table, dot};
 use crate::scratch::Pool;
@@ -57,6 +58,9 @@ impl Default for MelConfig {
     }
 }
 
+/// More bands than anyone draws; a mistake beyond it would only exhaust memory.
+const MOST_MELS: usize = 1 << 16;
+
 /// The mel filter bank of a config, shape `[n_mels, n_bins]` (librosa: `filters.mel`; its dtype is `float32` too).
 ///
 /// Bands narrower than a bin are empty (all zero), as in librosa, which warns of them: see [`MelSpectrogram::empty_bands`].
@@ -68,11 +72,9 @@ pub fn mel_filters(config: &MelConfig) -> Result<Array2<f32>> {
     let n_fft = config.stft.n_fft;
     let fmax = fmax.unwrap_or(sr / 2.0);
     check_rate(sr)?;
-    if n_fft == 0 {
-        return Err(Error::config("n_fft", "a positive integer", 0));
-    }
-    if n_mels == 0 {
-        return Err(Error::config("n_mels", "a positive integer", 0));
+    check_length("n_fft", n_fft)?;
+    if !(1..=MOST_MELS).contains(&n_mels) {
+        return Err(Error::config("n_mels", format!("1 to {MOST_MELS}"), n_mels));
     }
     for (name, value) in [("fmin", fmin), ("fmax", fmax)] {
         // HTK's scale has a pole at −700 Hz; below 0 there is nothing to hear anyway, but librosa allows it.

@@ -281,8 +281,8 @@ where
     D: Dimension,
 {
     let DeltaConfig { width, order, mode } = *config;
-    if width < 3 || width.is_multiple_of(2) {
-        return Err(Error::config("width", "an odd integer, at least 3", width));
+    if !(3..=65_535).contains(&width) || width.is_multiple_of(2) {
+        return Err(Error::config("width", "an odd integer, 3 to 65535", width));
     }
     if order == 0 || order >= width {
         return Err(Error::config("order", format!("1 to {}", width - 1), order));

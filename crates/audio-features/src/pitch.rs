@@ -5,7 +5,7 @@ use realfft::{ComplexToReal, RealFftPlanner, RealToComplex};
 use std::sync::Arc;
 
 use crate::error::{Error, Result};
-use crate::frame::{PadMode, frame_count, pad_into};
+use crate::frame::{PadMode, check_hop, check_length, frame_count, pad_into};
 use crate::mel::check_rate;
 use crate::sample::{Sample, check_finite};
 use crate::window::Window;
@@ -62,6 +62,7 @@ impl Differences {
     fn new(config: &YinConfig) -> Result<Self> {
         let YinConfig { sr, fmin, fmax, frame_length, .. } = *config;
         check_rate(sr)?;
+        check_length("frame_length", frame_length)?;
         if fmax.is_nan() || fmax > sr / 2.0 {
             return Err(Error::config("fmax", format!("at most {} Hz", sr / 2.0), fmax));
         }
@@ -73,9 +74,7 @@ impl Differences {
             return Err(Error::config("fmin", format!("above {least} Hz for frames of {frame_length} samples"), fmin));
         }
         let hop_length = config.hop_length.unwrap_or(frame_length / 4);
-        if hop_length == 0 {
-            return Err(Error::config("hop_length", "a positive integer", 0));
-        }
+        check_hop(hop_length)?;
         let mut planner = RealFftPlanner::new();
         // Twice the frame, so that the ends of the correlation do not run into each other; a power of two is quick.
         let length = (2 * frame_length - 1).next_power_of_two();
@@ -205,7 +204,7 @@ pub struct PyinConfig {
     pub beta_parameters: (f64, f64),
     /// How much earlier troughs are preferred. Default 2.
     pub boltzmann_parameter: f64,
-    /// Width of a pitch bin, in semitones, above 0 and at most 1. Default 0.1.
+    /// Width of a pitch bin, in semitones, 0.001 to 1. Default 0.1.
     pub resolution: f64,
     /// How fast the pitch may change, in octaves a second. Default 35.92.
     pub max_transition_rate: f64,
@@ -280,8 +279,8 @@ impl Pyin {
     /// [`Error::InvalidConfig`] as [`yin`], and when a probability, a count or a shape is out of its range.
     pub fn new(config: &PyinConfig) -> Result<Self> {
         let differences = Differences::new(&config.yin)?;
-        if config.n_thresholds == 0 {
-            return Err(Error::config("n_thresholds", "a positive integer", 0));
+        if !(1..=65_536).contains(&config.n_thresholds) {
+            return Err(Error::config("n_thresholds", "1 to 65536", config.n_thresholds));
         }
         let (a, b) = config.beta_parameters;
         if !(a > 0.0 && b > 0.0 && a.is_finite() && b.is_finite()) {
@@ -290,8 +289,8 @@ impl Pyin {
         if !(config.boltzmann_parameter > 0.0 && config.boltzmann_parameter.is_finite()) {
             return Err(Error::config("boltzmann_parameter", "a finite number above 0", config.boltzmann_parameter));
         }
-        if !(config.resolution > 0.0 && config.resolution <= 1.0) {
-            return Err(Error::config("resolution", "above 0 and at most 1 semitone", config.resolution));
+        if !(0.001..=1.0).contains(&config.resolution) {
+            return Err(Error::config("resolution", "0.001 to 1 semitone", config.resolution));
         }
         if !(config.max_transition_rate >= 0.0 && config.max_transition_rate.is_finite()) {
             return Err(Error::config(

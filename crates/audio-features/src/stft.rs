@@ -7,7 +7,7 @@ use realfft::num_complex::Complex;
 use realfft::{RealFftPlanner, RealToComplex};
 
 use crate::error::{Error, Result};
-use crate::frame::{PadMode, frame_count, pad_into};
+use crate::frame::{PadMode, check_hop, check_length, frame_count, pad_into};
 use crate::sample::{Sample, check_finite};
 use crate::scratch::Pool;
 use crate::window::Window;
@@ -80,15 +80,11 @@ impl StftConfig {
     /// The window as long as the frame, padded with zeros on both sides.
     pub(crate) fn padded_window(&self) -> Result<Vec<f64>> {
         let (n_fft, win_length) = (self.n_fft, self.win_length());
-        if n_fft == 0 {
-            return Err(Error::config("n_fft", "a positive integer", 0));
-        }
+        check_length("n_fft", n_fft)?;
         if win_length > n_fft {
             return Err(Error::config("win_length", format!("at most n_fft = {n_fft}"), win_length));
         }
-        if self.hop_length() == 0 {
-            return Err(Error::config("hop_length", "a positive integer", 0));
-        }
+        check_hop(self.hop_length())?;
         let mut padded = vec![0.0; n_fft];
         let left = (n_fft - win_length) / 2;
         padded[left..left + win_length].copy_from_slice(&self.window.samples(win_length, true)?);

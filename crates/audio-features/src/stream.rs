@@ -8,7 +8,7 @@ use realfft::num_complex::Complex;
 use crate::chroma::{Chroma, ChromaConfig};
 use crate::decibel::{DbConfig, Reference, log_power, maximum, median};
 use crate::error::{Error, Result};
-use crate::frame::{PadMode, frame_count, pad_into};
+use crate::frame::{PadMode, check_hop, check_length, frame_count, pad_into};
 use crate::mel::{MelConfig, MelSpectrogram};
 use crate::mfcc::{Mfcc, MfccConfig};
 use crate::sample::{Sample, check_finite};
@@ -97,11 +97,8 @@ impl Framing {
     }
 
     fn of_waveform(length: usize, hop: usize, center: bool, mode: PadMode) -> Result<Self> {
-        for (name, value) in [("frame_length", length), ("hop_length", hop)] {
-            if value == 0 {
-                return Err(Error::config(name, "a positive integer", 0));
-            }
-        }
+        check_length("frame_length", length)?;
+        check_hop(hop)?;
         if center && !mode.is_local() {
             let expected = "constant, edge, reflect, symmetric or linear_ramp in a stream";
             return Err(Error::config("pad_mode", expected, format!("{mode:?}")));
@@ -661,5 +658,27 @@ impl<T: Sample> Stage<T, T> for RunningChroma<T> {
     fn restart(&mut self) {
         self.peaks.clear();
         self.seen = 0;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memory_does_not_grow_with_the_signal() {
+        let stft = Stft::new(&StftConfig::default()).unwrap();
+        let mut stream = FeatureStream::<f32>::spectrogram(&stft, 1.0).unwrap();
+        let mut frames = 0;
+        let piece = vec![0.1_f32; 10_000];
+        for _ in 0..100 {
+            stream.push(&piece, |_| frames += 1).unwrap();
+        }
+        // However small the pieces are or however large: a few frames, and what is worked on at once.
+        assert!(stream.waiting.capacity() < 50_000, "{}", stream.waiting.capacity());
+        stream.push(&vec![0.1_f32; 2_000_000], |_| frames += 1).unwrap();
+        assert!(stream.waiting.capacity() < 4 * TOGETHER * 2048, "{}", stream.waiting.capacity());
+        stream.finish(|_| frames += 1).unwrap();
+        assert_eq!(frames, stft.n_frames(3_000_000).unwrap());
     }
 }

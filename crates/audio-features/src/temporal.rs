@@ -3,7 +3,7 @@
 use ndarray::{Array2, ArrayView2, ArrayViewMut2};
 
 use crate::error::{Error, Result};
-use crate::frame::{PadMode, frame_count, pad_into};
+use crate::frame::{PadMode, check_hop, check_length, frame_count, pad_into};
 use crate::sample::{Sample, check_finite, dot};
 
 /// Settings of [`zero_crossing_rate`], by librosa's names and with its defaults.
@@ -62,11 +62,8 @@ impl Default for RmsConfig {
 
 /// Number of frames of a signal of `n` samples, after a check of the lengths.
 fn frames_of(n: usize, frame_length: usize, hop_length: usize, center: bool) -> Result<usize> {
-    for (name, value) in [("frame_length", frame_length), ("hop_length", hop_length)] {
-        if value == 0 {
-            return Err(Error::config(name, "a positive integer", value));
-        }
-    }
+    check_length("frame_length", frame_length)?;
+    check_hop(hop_length)?;
     let padding = if center { frame_length / 2 * 2 } else { 0 };
     match frame_count(n + padding, frame_length, hop_length) {
         0 => Err(Error::TooShort { expected: frame_length - padding, got: n }),

@@ -177,7 +177,7 @@ impl<T: Sample> Peaks<T> {
 /// from −0.5 to 0.5 (librosa: `pitch_tuning`). Frequencies that are not above 0 are left out; of none at all the tuning is 0.
 ///
 /// # Errors
-/// [`Error::InvalidConfig`] when `resolution` is not above 0 and at most 1, or `bins_per_octave` is 0.
+/// [`Error::InvalidConfig`] when `resolution` is not 1e-6 to 1, or `bins_per_octave` is 0.
 pub fn pitch_tuning<T: Sample>(frequencies: &[T], resolution: f64, bins_per_octave: usize) -> Result<f64> {
     commonest_deviation(frequencies, resolution, bins_per_octave, &mut Vec::new())
 }
@@ -189,8 +189,8 @@ fn commonest_deviation<T: Sample>(
     bins_per_octave: usize,
     counts: &mut Vec<u32>,
 ) -> Result<f64> {
-    if !(resolution > 0.0 && resolution <= 1.0) {
-        return Err(Error::config("resolution", "above 0 and at most 1", resolution));
+    if !(1e-6..=1.0).contains(&resolution) {
+        return Err(Error::config("resolution", "1e-6 to 1", resolution));
     }
     if bins_per_octave == 0 {
         return Err(Error::config("bins_per_octave", "a positive integer", 0));

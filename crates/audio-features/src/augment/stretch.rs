@@ -36,6 +36,9 @@ impl TimeStretch {
     /// [`Error::InvalidConfig`] when `rate` is not above 0, and as [`Stft::process`].
     pub fn time_stretch<T: Sample>(&self, samples: &[T], rate: f64) -> Result<Vec<T>> {
         check_rate(rate)?;
+        if samples.len() as f64 / rate > LONGEST_RESULT {
+            return Err(Error::config("rate", format!("such that at most {LONGEST_RESULT} samples come out"), rate));
+        }
         let vocoder = Vocoder::new(self.stft.process(samples)?);
         let mut position = vocoder.start();
         let length = (samples.len() as f64 / rate).round_ties_even() as usize;
@@ -91,6 +94,9 @@ pub fn phase_vocoder<T: Sample>(spectrum: ArrayView2<'_, Complex<T>>, rate: f64)
     if spectrum.is_empty() {
         return Err(Error::input("the spectrum", "non-empty", format!("{:?}", spectrum.shape())));
     }
+    if spectrum.len() as f64 / rate > LONGEST_RESULT {
+        return Err(Error::config("rate", format!("such that at most {LONGEST_RESULT} values come out"), rate));
+    }
     let vocoder = Vocoder::new(spectrum.to_owned());
     let mut position = vocoder.start();
     let mut out = Array2::zeros((spectrum.nrows(), vocoder.n_frames(rate)).f());
@@ -101,6 +107,9 @@ pub fn phase_vocoder<T: Sample>(spectrum: ArrayView2<'_, Complex<T>>, rate: f64)
     }
     Ok(out)
 }
+
+/// More samples than these, two days of sound, are a mistake that would only exhaust memory.
+const LONGEST_RESULT: f64 = 4_294_967_296.0;
 
 fn check_rate(rate: f64) -> Result<()> {
     if rate > 0.0 && rate.is_finite() { Ok(()) } else { Err(Error::config("rate", "a finite number above 0", rate)) }

@@ -5,6 +5,7 @@ mod designed;
 use std::f64::consts::PI;
 
 use crate::error::{Error, Result};
+use crate::frame::check_length;
 
 /// A window function. [`Window::samples`] draws it.
 ///
@@ -118,9 +119,7 @@ impl Window {
     /// # Errors
     /// [`Error::InvalidConfig`] when `length` is 0, a parameter is out of its range, or a [`Window::Custom`] has another length.
     pub fn samples(&self, length: usize, periodic: bool) -> Result<Vec<f64>> {
-        if length == 0 {
-            return Err(Error::config("win_length", "a positive integer", length));
-        }
+        check_length("win_length", length)?;
         self.check(length, periodic)?;
         if let Self::Custom(values) = self {
             return Ok(values.clone());
@@ -170,7 +169,9 @@ impl Window {
                     Err(Error::config("window attenuation", "at most 6000 dB", attenuation))
                 }
             }
-            Self::Taylor { nbar: 0, .. } => Err(Error::config("window nbar", "a positive integer", 0)),
+            Self::Taylor { nbar, .. } if !(1..=1024).contains(&nbar) => {
+                Err(Error::config("window nbar", "1 to 1024", nbar))
+            }
             Self::Taylor { sll, .. } if !(0.0..=6000.0).contains(&sll) => {
                 Err(Error::config("window sll", "0 to 6000 dB", sll))
             }

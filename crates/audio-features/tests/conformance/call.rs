@@ -3,7 +3,7 @@
 use audio_features as af;
 use audio_features::augment::TimeStretch;
 use audio_features::{Norm, PadMode, Precision, Reference, Sample, StftConfig, Window};
-use ndarray::{Array, Array2, ArrayD, ArrayView1, ArrayView2, Axis, Dimension, Ix1, Ix2, Zip};
+use ndarray::{Array, Array2, ArrayD, ArrayView1, ArrayView2, Axis, Dimension, Ix1, Zip};
 use serde_json::{Map, Value};
 
 use super::Data;
@@ -104,24 +104,28 @@ impl Params {
         let Some(parts) = value.as_array() else { return refused("a window of no known kind") };
         let numbers: Vec<f64> = parts.iter().skip(1).filter_map(number).collect();
         Ok(match (parts.first().and_then(Value::as_str), numbers.as_slice()) {
-            (Some("kaiser"), &[beta]) => Window::Kaiser { beta },
-            (Some("gaussian"), &[std]) => Window::Gaussian { std },
-            (Some("general_gaussian"), &[p, sig]) => Window::GeneralGaussian { p, sig },
-            (Some("general_hamming"), &[alpha]) => Window::GeneralHamming { alpha },
-            (Some("tukey"), &[alpha]) => Window::Tukey { alpha },
+            (Some("kaiser" | "ksr"), &[beta]) => Window::Kaiser { beta },
+            (Some("gaussian" | "gauss" | "gss"), &[std]) => Window::Gaussian { std },
+            (Some("general_gaussian" | "general gaussian" | "general_gauss" | "general gauss" | "ggs"), &[p, sig]) => {
+                Window::GeneralGaussian { p, sig }
+            }
+            (Some("general_hamming" | "general hamming"), &[alpha]) => Window::GeneralHamming { alpha },
+            (Some("tukey" | "tuk"), &[alpha]) => Window::Tukey { alpha },
             // A centre of None is no number.
             (Some("exponential" | "poisson"), &[tau]) if parts.len() == 3 => Window::Exponential { center: None, tau },
             (Some("exponential" | "poisson"), &[center]) => Window::Exponential { center: Some(center), tau: 1.0 },
             (Some("exponential" | "poisson"), &[center, tau]) => Window::Exponential { center: Some(center), tau },
-            (Some("chebwin"), &[attenuation]) => Window::Chebyshev { attenuation },
+            (Some("chebwin" | "cheb"), &[attenuation]) => Window::Chebyshev { attenuation },
             (Some("dpss"), &[nw]) => Window::Dpss { nw },
-            (Some("kaiser_bessel_derived"), &[beta]) => Window::KaiserBesselDerived { beta },
-            (Some("taylor"), &[nbar]) => Window::Taylor { nbar: nbar as usize, sll: 30.0, norm: true },
-            (Some("taylor"), &[nbar, sll]) => {
+            (Some("kaiser_bessel_derived" | "kaiser bessel derived" | "kbd"), &[beta]) => {
+                Window::KaiserBesselDerived { beta }
+            }
+            (Some("taylor" | "taylorwin"), &[nbar]) => Window::Taylor { nbar: nbar as usize, sll: 30.0, norm: true },
+            (Some("taylor" | "taylorwin"), &[nbar, sll]) => {
                 let norm = parts.last().and_then(Value::as_bool).unwrap_or(true);
                 Window::Taylor { nbar: nbar as usize, sll, norm }
             }
-            (Some("general_cosine"), &[]) if parts.len() == 2 => match parts[1].as_array() {
+            (Some("general_cosine" | "general cosine"), &[]) if parts.len() == 2 => match parts[1].as_array() {
                 Some(weights) => Window::GeneralCosine { coefficients: weights.iter().filter_map(number).collect() },
                 None => return refused("general_cosine without weights"),
             },
@@ -250,10 +254,6 @@ fn channels<T: Sample, O: Clone, D: Dimension>(
     Ok(af::each_channel(input.view(), f)?)
 }
 
-fn matrix<T: Clone>(array: &ArrayD<T>) -> Result<ArrayView2<'_, T>, Stop> {
-    array.view().into_dimensionality::<Ix2>().or_else(|_| unsupported("more than two axes"))
-}
-
 fn vector<T: Clone>(array: &ArrayD<T>) -> Result<ArrayView1<'_, T>, Stop> {
     array.view().into_dimensionality::<Ix1>().or_else(|_| unsupported("more than one axis"))
 }
@@ -335,8 +335,9 @@ fn signal<T: Sample + Kind>(function: &str, input: &ArrayD<T>, mut p: Params, fa
             let power = p.f64("power", 1.0)?;
             p.done()?;
             let config = StftConfig { n_fft: 256, ..StftConfig::default() };
-            let spectrum = af::Stft::new(&config)?.process(&vector(input)?.to_vec())?;
-            let (magnitude, phase) = af::magphase(spectrum.view(), power);
+            let spectra = af::Stft::new(&config)?.process_nd(input.view())?;
+            let magnitude = af::each_spectrogram(spectra.view(), |s| Ok(af::magphase(s, power).0))?;
+            let phase = af::each_spectrogram(spectra.view(), |s| Ok(af::magphase(s, power).1))?;
             Ok(vec![output(magnitude), complex_output(&phase)])
         }
         "melspectrogram" => {
@@ -346,11 +347,10 @@ fn signal<T: Sample + Kind>(function: &str, input: &ArrayD<T>, mut p: Params, fa
             one(mel.process_nd(input.view())?)
         }
         "melspectrogram[S]" => {
-            let spectrogram = matrix(input)?;
-            let stft = StftConfig { n_fft: 2 * (spectrogram.nrows() - 1), ..StftConfig::default() };
+            let stft = StftConfig { n_fft: 2 * (height(input)? - 1), ..StftConfig::default() };
             let mel = af::MelSpectrogram::new(&p.mel(stft, "norm")?)?;
             p.done()?;
-            one(mel.from_spectrogram(spectrogram)?)
+            one(af::each_spectrogram(input.view(), |s| mel.from_spectrogram(s))?)
         }
         "mfcc" | "mfcc[S]" => {
             let norm = match p.take("norm") {
@@ -366,8 +366,9 @@ fn signal<T: Sample + Kind>(function: &str, input: &ArrayD<T>, mut p: Params, fa
             p.done()?;
             let config = |mel| af::MfccConfig { mel, n_mfcc, dct_type, norm, lifter, ..af::MfccConfig::default() };
             if function == "mfcc[S]" {
-                mel.n_mels = matrix(input)?.nrows();
-                return one(af::Mfcc::new(&config(mel))?.from_log_mel(matrix(input)?)?);
+                mel.n_mels = height(input)?;
+                let mfcc = af::Mfcc::new(&config(mel))?;
+                return one(af::each_spectrogram(input.view(), |s| mfcc.from_log_mel(s))?);
             }
             let mfcc = af::Mfcc::new(&config(mel))?;
             one(mfcc.process_nd(input.view())?)
@@ -420,18 +421,8 @@ fn signal<T: Sample + Kind>(function: &str, input: &ArrayD<T>, mut p: Params, fa
             p.done()?;
             one(af::delta(input, &config)?)
         }
-        "power_to_db" | "power_to_db[ref=max]" => {
-            let mut config = p.db(af::DbConfig::default())?;
-            p.done()?;
-            if function.ends_with(']') {
-                config.reference = Reference::Max;
-            }
-            one(af::power_to_db(input, &config)?)
-        }
-        "amplitude_to_db" => {
-            let config = p.db(af::DbConfig::amplitude())?;
-            p.done()?;
-            one(af::amplitude_to_db(input, &config)?)
+        _ if function.starts_with("power_to_db") || function.starts_with("amplitude_to_db") => {
+            decibels(function, input, p)
         }
         "db_to_power" | "db_to_amplitude" => {
             let reference = p.f64("ref", 1.0)?;
@@ -515,6 +506,31 @@ fn signal<T: Sample + Kind>(function: &str, input: &ArrayD<T>, mut p: Params, fa
     }
 }
 
+/// Decibels, over a number or, in brackets, a function of the values.
+fn decibels<T: Sample + Kind>(function: &str, input: &ArrayD<T>, mut p: Params) -> Outputs {
+    let (name, reference) = function.split_once('[').unwrap_or((function, ""));
+    let of_power = name == "power_to_db";
+    let mut config = p.db(if of_power { af::DbConfig::default() } else { af::DbConfig::amplitude() })?;
+    p.done()?;
+    config.reference = match reference {
+        "" => config.reference,
+        "ref=max]" => Reference::Max,
+        "ref=min]" => Reference::Min,
+        "ref=mean]" => Reference::Mean,
+        "ref=median]" => Reference::Median,
+        _ => return unsupported(format!("function {function}")),
+    };
+    one(if of_power { af::power_to_db(input, &config)? } else { af::amplitude_to_db(input, &config)? })
+}
+
+/// Length of the last axis but one: the bins of spectrograms, `[channels…, n_bins, n_frames]`.
+fn height<T>(spectrograms: &ArrayD<T>) -> Result<usize, Stop> {
+    match spectrograms.shape() {
+        [.., height, _] if *height > 0 => Ok(*height),
+        shape => refused(format!("an array of shape {shape:?} is no spectrogram")),
+    }
+}
+
 fn chroma<T: Sample + Kind>(function: &str, input: &ArrayD<T>, mut p: Params, fast: bool) -> Outputs {
     let mut config = af::ChromaConfig {
         sr: p.f64("sr", 22_050.0)?,
@@ -528,9 +544,14 @@ fn chroma<T: Sample + Kind>(function: &str, input: &ArrayD<T>, mut p: Params, fa
     };
     p.done()?;
     if function.ends_with(']') {
-        let spectrogram = matrix(input)?;
-        config.stft.n_fft = 2 * (spectrogram.nrows() - 1);
-        return one(af::Chroma::new(&config)?.from_spectrogram(spectrogram)?);
+        config.stft.n_fft = 2 * (height(input)? - 1);
+        if config.tuning.is_none() {
+            // One tuning over all channels.
+            let pitch = af::PiptrackConfig { sr: config.sr, ..af::PiptrackConfig::default() };
+            config.tuning = Some(af::estimate_tuning(input.view(), &pitch, 0.01, config.n_chroma)?);
+        }
+        let chroma = af::Chroma::new(&config)?;
+        return one(af::each_spectrogram(input.view(), |s| chroma.from_spectrogram(s))?);
     }
     one(af::Chroma::new(&config)?.process_nd(input.view())?)
 }
@@ -539,7 +560,8 @@ fn tuning<T: Sample + Kind>(function: &str, input: &ArrayD<T>, mut p: Params, fa
     let (resolution, bins) = (p.f64("resolution", 0.01)?, p.usize("bins_per_octave", 12)?);
     if function == "pitch_tuning" {
         p.done()?;
-        let tuning = af::pitch_tuning(&vector(input)?.to_vec(), resolution, bins)?;
+        let frequencies: Vec<T> = input.iter().copied().collect();
+        let tuning = af::pitch_tuning(&frequencies, resolution, bins)?;
         return one(ndarray::arr0(tuning));
     }
     let defaults = af::PiptrackConfig::default();
