@@ -115,9 +115,58 @@ fn rectangles_of_your_own_pictures() {
         Some(folder) => {
             let (same, found) = compare(Path::new(&folder));
             assert!(same as f64 >= 0.995 * found as f64, "{same} of {found}");
+            compare_levels(Path::new(&folder));
         }
         None => println!("skipped: FACE_PREP_PARITY is not set"),
     }
+}
+
+#[derive(Deserialize)]
+struct Levels {
+    picture: String,
+    cascade: String,
+    min_neighbors: u32,
+    max_size: u32,
+    count: usize,
+    hits: Vec<(u32, u32, u32, u32, u32, f64)>,
+}
+
+/// Every rectangle, level and weight, the weights to the last bit; grey and colour. Returns the number of cases.
+fn compare_levels(folder: &Path) -> usize {
+    let cases: Vec<Levels> = read(&folder.join("levels.json"));
+    let mut compared = 0;
+    for case in &cases {
+        let Some(cascade) = cascade(&case.cascade) else { continue };
+        let most = (case.max_size > 0).then_some([case.max_size; 2]);
+        let config = CascadeConfig {
+            scale_factor: 1.2,
+            min_neighbors: case.min_neighbors,
+            max_size: most,
+            ..CascadeConfig::opencv()
+        };
+        let mut detector = CascadeDetector::new(cascade, config).unwrap();
+        let image = image::open(folder.join(format!("{}.png", case.picture))).unwrap().into_rgb8();
+        let found = detector.detect_multi_scale_levels(&gray(&image)).unwrap();
+        let mut hits: Vec<_> = found
+            .iter()
+            .map(|found| (found.hit.x, found.hit.y, found.hit.width, found.hit.height, found.level, found.weight))
+            .collect();
+        hits.sort_by(|a, b| a.partial_cmp(b).unwrap());
+        assert_eq!(hits.len(), case.count, "{} {}", case.picture, case.cascade);
+        hits.truncate(case.hits.len());
+        assert_eq!(hits, case.hits, "{} {}", case.picture, case.cascade);
+        let plain = detector.detect_multi_scale_rgb(&image).unwrap();
+        assert_eq!(plain, found.iter().map(|found| found.hit).collect::<Vec<_>>());
+        compared += 1;
+    }
+    println!("{}: {compared} of {} cases with levels and weights compared", folder.display(), cases.len());
+    compared
+}
+
+#[test]
+fn levels_and_weights() {
+    // The embedded cascade alone makes 32.
+    assert!(compare_levels(&golden()) >= 32);
 }
 
 #[derive(Deserialize)]

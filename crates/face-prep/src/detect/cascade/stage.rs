@@ -239,3 +239,66 @@ fn nodes(nodes: &[Node], features: &Features, layout: Layout) -> Vec<(Any, [i16;
     };
     nodes.iter().filter_map(|node| Some((question(node)?, [node.left, node.right]))).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::integral::{Integral, Strip};
+    use super::super::model::Cascade;
+    use super::*;
+
+    /// The portrait's windows at one size.
+    fn tables(layout: Layout) -> Integral {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/opencv-4.14.0/astronaut_small.png");
+        let image = image::open(path).expect("the picture stands in the repository").into_luma8();
+        let mut tables = Integral::default();
+        let strip = Strip { first: (3, 2), windows: (64, 60) };
+        tables.compute(image.as_raw(), image.width() as usize, layout, strip, true);
+        tables
+    }
+
+    /// Whole votes, in vectors and one by one, let the same windows pass as votes in double precision do; and so they do
+    /// when every sum counts as too near to the limit.
+    #[test]
+    fn whole_votes_decide_as_opencvs_do() {
+        let cascade = Cascade::frontal_default();
+        for step in [1, 2] {
+            let layout = Layout::new(step, (24, 24));
+            let tables = tables(layout);
+            let mut passed = 0;
+            for stage in &cascade.stages {
+                let mut stage = Stage::new(stage, &cascade.features, layout);
+                for row in 0..60 {
+                    for first in (0..64).step_by(LANES) {
+                        let view = tables.view(layout.entry(first, row));
+                        let inverse = std::array::from_fn(|lane| 1e-4 * (1 + lane) as f32);
+                        let exact = stage.exact.passing(Plain::<LANES>, &view, inverse, 0xffff);
+                        assert_eq!(stage.passing(Plain::<LANES>, &view, inverse, 0xffff), exact);
+                        let alone = (0..LANES).fold(0, |bits, lane| {
+                            let view = tables.view(layout.entry(first + lane, row));
+                            bits | stage.passing(Plain::<1>, &view, [inverse[lane]], 1) << lane
+                        });
+                        assert_eq!(alone, exact);
+                        let sure = std::mem::replace(&mut stage.passes, i32::MAX);
+                        let lost = std::mem::replace(&mut stage.fails, i32::MIN);
+                        assert_eq!(stage.passing(Plain::<LANES>, &view, inverse, 0xffff), exact);
+                        (stage.passes, stage.fails) = (sure, lost);
+                        passed += exact.count_ones();
+                    }
+                }
+            }
+            assert!(passed > 100 && passed < 60 * 64 * 25, "{passed}");
+        }
+    }
+
+    /// Nearly all features of the embedded cascade fit 16 bits.
+    #[test]
+    fn most_features_are_narrow() {
+        let cascade = Cascade::frontal_default();
+        let layout = Layout::new(1, (24, 24));
+        let built: Vec<Stage> =
+            cascade.stages.iter().map(|stage| Stage::new(stage, &cascade.features, layout)).collect();
+        let count = |of: fn(&Stage) -> usize| built.iter().map(of).sum::<usize>();
+        assert_eq!(count(|stage| stage.two.len() + stage.three.len()), 2809);
+        assert_eq!(count(|stage| stage.wide.len()), 104);
+    }
+}

@@ -102,6 +102,26 @@ def detections(name, picture, thorough):
         }
 
 
+def levels(name, picture):
+    """Levels and weights of what is found, also in colour and below a largest size; of raw hits the first few."""
+    gray = picture if picture.ndim == 2 else cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY)
+    for (cascade, path), neighbors, share in itertools.product(CASCADES.items(), (0, 2), (0, 0.6)):
+        size = int(min(gray.shape) * share)
+        classifier = cv2.CascadeClassifier(str(ROOT / path))
+        found = classifier.detectMultiScale3(gray, 1.2, neighbors, maxSize=(size, size), outputRejectLevels=True)
+        hits = sorted([*map(int, rect), int(level), float(weight)] for rect, level, weight in zip(*found))
+        yield {
+            "picture": name, "cascade": cascade, "min_neighbors": neighbors, "max_size": size,
+            "count": len(hits), "hits": hits[:12],
+        }
+
+
+def portrait_in_color():
+    from skimage import data
+
+    return cv2.resize(cv2.cvtColor(data.astronaut(), cv2.COLOR_RGB2BGR)[0:300, 60:380], (139, 130), interpolation=cv2.INTER_AREA)
+
+
 def resizes():
     """Checksums of resized noise, grey and colour, by every rule, and of colour turned grey."""
     from PIL import Image
@@ -178,11 +198,17 @@ def main():
     cv2.setNumThreads(1)
     out = pathlib.Path(arguments.out)
     out.mkdir(parents=True, exist_ok=True)
-    cases = []
+    cases, leveled = [], []
     for name, picture in pictures(arguments.pictures, arguments.longest):
         cv2.imwrite(str(out / f"{name}.png"), picture, [cv2.IMWRITE_PNG_COMPRESSION, 9])
         cases += detections(name, picture, bool(arguments.pictures))
+        leveled += levels(name, picture)
+    if not arguments.pictures:
+        picture = portrait_in_color()
+        cv2.imwrite(str(out / "astronaut_color.png"), picture, [cv2.IMWRITE_PNG_COMPRESSION, 9])
+        leveled += levels("astronaut_color", picture)
     write(out / "detections.json", cases)
+    write(out / "levels.json", leveled)
     if not arguments.pictures:
         write(out / "resizes.json", resizes())
         sizes = [(48, 48), (96, 64), (131, 97), (50, 33), (5, 7), (9, 1), (1, 1)]
