@@ -24,6 +24,7 @@ use emotion_core::Emotion;
 use fer_model::dataset::{Fer2013, SIDE};
 use model_kit::audit::{AuditConfig, ContentHash, ImageHash, Item, audit};
 use model_kit::split::{SavedSplit, stratified};
+use ser_model::corpus::split::from_saved;
 use ser_model::corpus::{Clip, Corpus};
 
 #[derive(Parser)]
@@ -67,7 +68,7 @@ enum Data {
         /// What the random share is drawn from.
         #[arg(long, default_value_t = 0)]
         seed: u64,
-        /// The parts stand in this file, an `emotion.split/1` of paths below the corpus's folder.
+        /// The parts stand in this file, an `emotion.split/1` of paths below the corpus's folder, or below `CORPUS/`.
         #[arg(long, group = "parts")]
         split: Option<PathBuf>,
     },
@@ -173,11 +174,9 @@ fn parts(
         names.iter().enumerate().map(|(clip, name)| (name.clone(), part(clip).to_owned())).collect()
     };
     if let Some(path) = split {
-        let split = SavedSplit::load(path)?;
-        let parts = split.parts().iter().zip(split.numbers(&names)?);
-        return Ok(parts
-            .flat_map(|(part, clips)| clips.into_iter().map(|clip| (names[clip].clone(), part.name.clone())))
-            .collect());
+        let parts = from_saved(&SavedSplit::load(path)?, clips)?;
+        let named = parts.into_iter().flat_map(|(part, clips)| clips.into_iter().map(move |clip| (clip, part.clone())));
+        return Ok(named.map(|(clip, part)| (names[clip].clone(), part)).collect());
     }
     if let Some(share) = random {
         let emotions: Vec<Emotion> = clips.iter().map(|clip| clip.emotion).collect();

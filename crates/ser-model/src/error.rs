@@ -40,6 +40,16 @@ pub enum Error {
         /// The corpus's pattern.
         expected: &'static str,
     },
+    /// A table beside the recordings that cannot be read.
+    #[error("{}, line {line}: {reason}", path.display())]
+    Table {
+        /// The file.
+        path: PathBuf,
+        /// The line, from 1; 0 when the file could not be opened.
+        line: usize,
+        /// What is wrong there.
+        reason: String,
+    },
     /// A folder without a usable recording.
     #[error("{}: no clip of {corpus} found ({skipped} sound files did not fit)", path.display())]
     NoClips {

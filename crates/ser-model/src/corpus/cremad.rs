@@ -4,7 +4,7 @@ use std::path::Path;
 
 use emotion_core::Emotion;
 
-use super::{Clip, Corpus, Intensity, Sex, stem, wrong_name};
+use super::{Intensity, Labels, Sex, stem, wrong_name};
 use crate::Error;
 
 const PATTERN: &str = "AAAA_SSS_EEE_II such as 1001_DFA_ANG_XX";
@@ -16,11 +16,11 @@ const WOMEN: [u16; 43] = [
     1079, 1082, 1084, 1089, 1091,
 ];
 
-pub(super) fn clip(path: &Path) -> Result<Clip, Error> {
+pub(super) fn labels(path: &Path) -> Result<Labels, Error> {
     read(path).ok_or_else(|| wrong_name(path, PATTERN))
 }
 
-fn read(path: &Path) -> Option<Clip> {
+fn read(path: &Path) -> Option<Labels> {
     let name = stem(path).to_ascii_uppercase();
     let fields: Vec<&str> = name.split('_').collect();
     let &[actor, sentence, emotion, intensity] = fields.as_slice() else { return None };
@@ -42,9 +42,7 @@ fn read(path: &Path) -> Option<Clip> {
         "XX" | "X" => None,
         _ => return None,
     };
-    Some(Clip {
-        path: path.into(),
-        corpus: Corpus::CremaD,
+    Some(Labels {
         emotion,
         speaker: actor.into(),
         sex: Some(if WOMEN.contains(&number) { Sex::Female } else { Sex::Male }),
@@ -78,18 +76,18 @@ mod tests {
 
     #[test]
     fn all_four_fields_are_read() {
-        let high = clip(Path::new("AudioWAV/1002_IEO_ANG_HI.wav")).unwrap();
+        let high = labels(Path::new("AudioWAV/1002_IEO_ANG_HI.wav")).unwrap();
         assert_eq!((high.speaker.as_str(), high.emotion), ("1002", Emotion::Angry));
         assert_eq!((high.sex, high.intensity), (Some(Sex::Female), Some(Intensity::Strong)));
         assert_eq!(high.sentence.as_deref(), Some("It's eleven o'clock"));
-        assert_eq!(clip(Path::new("1040_ITH_SAD_X.wav")).unwrap().intensity, None);
-        assert_eq!(clip(Path::new("1001_DFA_NEU_XX.wav")).unwrap().sex, Some(Sex::Male));
+        assert_eq!(labels(Path::new("1040_ITH_SAD_X.wav")).unwrap().intensity, None);
+        assert_eq!(labels(Path::new("1001_DFA_NEU_XX.wav")).unwrap().sex, Some(Sex::Male));
     }
 
     #[test]
     fn other_names_are_refused() {
         for name in ["1092_DFA_ANG_XX", "1001_DFA_SUR_XX", "1001_QQQ_ANG_XX", "1001_DFA_ANG", "1001_DFA_ANG_XY"] {
-            assert!(clip(Path::new(name)).is_err(), "{name}");
+            assert!(labels(Path::new(name)).is_err(), "{name}");
         }
     }
 }

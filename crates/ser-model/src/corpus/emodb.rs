@@ -4,16 +4,16 @@ use std::path::Path;
 
 use emotion_core::Emotion;
 
-use super::{Clip, Corpus, Sex, stem, wrong_name};
+use super::{Labels, Sex, stem, wrong_name};
 use crate::Error;
 
 const PATTERN: &str = "SSTTTEV such as 03a01Fa (emotion W, E, A, F, T or N; boredom, L, is no emotion here)";
 
-pub(super) fn clip(path: &Path) -> Result<Clip, Error> {
+pub(super) fn labels(path: &Path) -> Result<Labels, Error> {
     read(path).ok_or_else(|| wrong_name(path, PATTERN))
 }
 
-fn read(path: &Path) -> Option<Clip> {
+fn read(path: &Path) -> Option<Labels> {
     let name = stem(path);
     if !name.is_ascii() || !(6..=7).contains(&name.len()) {
         return None;
@@ -37,15 +37,7 @@ fn read(path: &Path) -> Option<Clip> {
         "N" => Emotion::Neutral,
         _ => return None,
     };
-    Some(Clip {
-        path: path.into(),
-        corpus: Corpus::EmoDb,
-        emotion,
-        speaker: speaker.into(),
-        sex: Some(sex),
-        intensity: None,
-        sentence: Some(text),
-    })
+    Some(Labels { emotion, speaker: speaker.into(), sex: Some(sex), intensity: None, sentence: Some(text) })
 }
 
 #[cfg(test)]
@@ -54,7 +46,7 @@ mod tests {
 
     #[test]
     fn speaker_text_and_emotion_are_read() {
-        let clip = clip(Path::new("wav/16b03Ta.wav")).unwrap();
+        let clip = labels(Path::new("wav/16b03Ta.wav")).unwrap();
         assert_eq!((clip.speaker.as_str(), clip.emotion, clip.sex), ("16", Emotion::Sad, Some(Sex::Female)));
         assert_eq!(clip.sentence.as_deref(), Some("b03"));
     }
@@ -62,7 +54,7 @@ mod tests {
     #[test]
     fn boredom_and_other_names_are_refused() {
         for name in ["03a01La.wav", "04a01Fa.wav", "03c01Fa.wav", "03a01.wav", "03a01Fabc.wav", "03äa1Fa.wav"] {
-            assert!(clip(Path::new(name)).is_err(), "{name}");
+            assert!(labels(Path::new(name)).is_err(), "{name}");
         }
     }
 }

@@ -40,13 +40,15 @@ use serde::{Deserialize, Serialize};
 use crate::Error;
 
 mod cremad;
+pub mod crowd;
 mod emodb;
 mod folders;
 pub mod ravdess;
 mod savee;
-mod split;
+pub mod split;
 mod tess;
 
+pub use crowd::CrowdVote;
 pub use split::{RAVDESS_FOLDS, held_out};
 
 /// A published corpus, or a tree of class folders.
@@ -89,20 +91,25 @@ impl Corpus {
     /// # Errors
     /// [`Error::FileName`] when the name does not follow the corpus's pattern or names no emotion known here.
     pub fn clip(self, root: &Path, path: &Path) -> Result<Clip, Error> {
-        match self {
-            Corpus::Ravdess => ravdess::clip(path),
-            Corpus::Tess => tess::clip(path),
-            Corpus::Savee => savee::clip(path),
-            Corpus::CremaD => cremad::clip(path),
-            Corpus::EmoDb => emodb::clip(path),
-            Corpus::Folders => folders::clip(root, path),
-        }
+        let Labels { emotion, speaker, sex, intensity, sentence } = match self {
+            Corpus::Ravdess => ravdess::labels(path),
+            Corpus::Tess => tess::labels(path),
+            Corpus::Savee => savee::labels(path),
+            Corpus::CremaD => cremad::labels(path),
+            Corpus::EmoDb => emodb::labels(path),
+            Corpus::Folders => folders::labels(root, path),
+        }?;
+        let name = path.strip_prefix(root).unwrap_or(path).to_string_lossy().replace('\\', "/");
+        Ok(Clip { path: path.into(), name, corpus: self, emotion, speaker, sex, intensity, sentence, crowd: None })
     }
 
     /// All recordings of the corpus below `folder`, sorted by path. Sound is not decoded here.
     ///
     /// Files with the same name stand for the same recording in RAVDESS, TESS, CREMA-D and EmoDB (one common
     /// packaging of TESS holds every file twice): the first by path is kept, the others are set aside.
+    ///
+    /// Where CREMA-D's `summaryTable.csv` lies in the folder, beside it, or in a `processedResults` folder of either, each
+    /// clip also carries what the crowd heard ([`Clip::crowd`]). A damaged table is set aside like a damaged file.
     ///
     /// # Errors
     /// [`Error::Io`] when a folder cannot be read, [`Error::NoClips`] when nothing below it fits.
@@ -124,6 +131,9 @@ impl Corpus {
         }
         if scan.clips.is_empty() {
             return Err(Error::NoClips { path: folder.into(), corpus: self, skipped: scan.skipped.len() });
+        }
+        if self == Corpus::CremaD {
+            scan.skipped.extend(crowd::attach(folder, &mut scan.clips));
         }
         Ok(scan)
     }
@@ -166,11 +176,23 @@ pub struct Skipped {
     pub reason: String,
 }
 
+/// What a name tells of a clip.
+#[derive(Debug)]
+struct Labels {
+    emotion: Emotion,
+    speaker: String,
+    sex: Option<Sex>,
+    intensity: Option<Intensity>,
+    sentence: Option<String>,
+}
+
 /// One labelled recording of one speaker. A field is `None` where the corpus does not tell.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Clip {
     /// The sound file.
     pub path: PathBuf,
+    /// Its path below the corpus's folder, with slashes on every system: the same wherever the corpus lies.
+    pub name: String,
     /// The corpus it belongs to.
     pub corpus: Corpus,
     /// The emotion the speaker was asked to express.
@@ -183,9 +205,17 @@ pub struct Clip {
     pub intensity: Option<Intensity>,
     /// What was said: the text where it is published and short, else the corpus's code of it.
     pub sentence: Option<String>,
+    /// What a crowd of listeners heard; CREMA-D alone, and only where its table lies beside the clips.
+    pub crowd: Option<CrowdVote>,
 }
 
 impl Clip {
+    /// Corpus and [`name`](Self::name), such as `ravdess/Actor_01/03-01-05-01-01-01-01.wav`: unique in a merged list of
+    /// corpora, and what saved splits call a clip.
+    pub fn key(&self) -> String {
+        format!("{}/{}", self.corpus, self.name)
+    }
+
     /// Corpus and speaker, such as `ravdess/01`: unique in a merged list of corpora.
     pub fn speaker_key(&self) -> String {
         format!("{}/{}", self.corpus, self.speaker)
@@ -316,6 +346,17 @@ mod tests {
         assert!(matches!(error, Error::NoClips { skipped: 1, .. }), "{error}");
         assert!(error.to_string().contains(root.path().to_str().unwrap()));
         assert!(matches!(Corpus::Tess.scan(&root.path().join("none")), Err(Error::Io { .. })));
+    }
+
+    #[test]
+    fn clips_of_merged_corpora_keep_corpus_speaker_and_name() {
+        let root = tree(&["ravdess/Actor_01/03-01-05-01-01-01-01.wav", "emodb/wav/03a01Fa.wav", "savee/KL/n01.wav"]);
+        let scan = |corpus: Corpus| corpus.scan(&root.path().join(corpus.name())).unwrap().clips;
+        let merged: Vec<Clip> = [Corpus::Ravdess, Corpus::EmoDb, Corpus::Savee].into_iter().flat_map(scan).collect();
+        let keys: Vec<String> = merged.iter().map(Clip::key).collect();
+        assert_eq!(keys, ["ravdess/Actor_01/03-01-05-01-01-01-01.wav", "emodb/wav/03a01Fa.wav", "savee/KL/n01.wav"]);
+        let speakers: Vec<String> = merged.iter().map(Clip::speaker_key).collect();
+        assert_eq!(speakers, ["ravdess/01", "emodb/03", "savee/KL"]);
     }
 
     #[test]

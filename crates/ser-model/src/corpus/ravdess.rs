@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use emotion_core::Emotion;
 
-use super::{Clip, Corpus, Intensity, Sex, stem, wrong_name};
+use super::{Intensity, Labels, Sex, stem, wrong_name};
 use crate::Error;
 
 const PATTERN: &str = "MM-VV-EE-II-SS-RR-AA, seven two-digit fields such as 03-01-05-02-01-01-12";
@@ -24,7 +24,7 @@ pub struct Name {
     pub statement: u8,
     /// Field 6: the first or second take.
     pub repetition: u8,
-    /// Field 7: the actor, from 1; odd numbers are men.
+    /// Field 7: the actor, 1 to 24; odd numbers are men.
     pub actor: u8,
 }
 
@@ -73,11 +73,12 @@ fn read(stem: &str) -> Option<Name> {
         2 => Intensity::Strong,
         _ => return None,
     };
-    let in_range = matches!(channel, 1 | 2) && matches!(statement, 1 | 2) && matches!(repetition, 1 | 2) && actor > 0;
+    let in_range =
+        [channel, statement, repetition].iter().all(|field| matches!(field, 1 | 2)) && (1..=24).contains(&actor);
     in_range.then_some(Name { modality, song: channel == 2, emotion, intensity, statement, repetition, actor })
 }
 
-pub(super) fn clip(path: &Path) -> Result<Clip, Error> {
+pub(super) fn labels(path: &Path) -> Result<Labels, Error> {
     let name = parse(path)?;
     if name.song {
         return Err(wrong_name(path, "a spoken clip (second field 01), not a sung one"));
@@ -86,9 +87,7 @@ pub(super) fn clip(path: &Path) -> Result<Clip, Error> {
         return Err(wrong_name(path, "a clip with sound (first field 01 or 03)"));
     }
     let sentence = if name.statement == 1 { "Kids are talking by the door" } else { "Dogs are sitting by the door" };
-    Ok(Clip {
-        path: path.into(),
-        corpus: Corpus::Ravdess,
+    Ok(Labels {
         emotion: name.emotion,
         speaker: format!("{:02}", name.actor),
         sex: Some(if name.actor % 2 == 1 { Sex::Male } else { Sex::Female }),
@@ -127,7 +126,7 @@ mod tests {
 
     #[test]
     fn speech_clips_carry_speaker_sex_and_sentence() {
-        let clip = clip(Path::new("Actor_07/03-01-02-01-02-01-07.wav")).unwrap();
+        let clip = labels(Path::new("Actor_07/03-01-02-01-02-01-07.wav")).unwrap();
         assert_eq!((clip.emotion, clip.speaker.as_str(), clip.sex), (Emotion::Calm, "07", Some(Sex::Male)));
         assert_eq!(clip.sentence.as_deref(), Some("Dogs are sitting by the door"));
     }
@@ -136,7 +135,7 @@ mod tests {
     fn song_silent_video_and_broken_names_are_refused() {
         for name in ["03-02-05-01-01-01-01", "02-01-05-01-01-01-01", "03-01-09-01-01-01-01", "03-01-05-01-01-01", "a-b"]
         {
-            assert!(clip(Path::new(name)).is_err(), "{name}");
+            assert!(labels(Path::new(name)).is_err(), "{name}");
         }
         assert!(parse(Path::new("03-01-5-01-01-01-001.wav")).is_err());
     }

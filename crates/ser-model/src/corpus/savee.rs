@@ -4,12 +4,12 @@ use std::path::Path;
 
 use emotion_core::Emotion;
 
-use super::{Clip, Corpus, Sex, parent, stem, wrong_name};
+use super::{Labels, Sex, parent, stem, wrong_name};
 use crate::Error;
 
 const PATTERN: &str = "XX_eNN or a folder XX with eNN (speaker DC, JE, JK or KL; a, d, f, h, n, sa or su; a number)";
 
-pub(super) fn clip(path: &Path) -> Result<Clip, Error> {
+pub(super) fn labels(path: &Path) -> Result<Labels, Error> {
     let name = stem(path);
     let (speaker, code) = name.split_once('_').unwrap_or((parent(path), name));
     let speaker = speaker.to_ascii_uppercase();
@@ -27,15 +27,7 @@ pub(super) fn clip(path: &Path) -> Result<Clip, Error> {
     if letters.len() == code.len() || !matches!(speaker.as_str(), "DC" | "JE" | "JK" | "KL") {
         return Err(wrong_name(path, PATTERN));
     }
-    Ok(Clip {
-        path: path.into(),
-        corpus: Corpus::Savee,
-        emotion,
-        speaker,
-        sex: Some(Sex::Male),
-        intensity: None,
-        sentence: Some(code.to_ascii_lowercase()),
-    })
+    Ok(Labels { emotion, speaker, sex: Some(Sex::Male), intensity: None, sentence: Some(code.to_ascii_lowercase()) })
 }
 
 #[cfg(test)]
@@ -45,17 +37,17 @@ mod tests {
     #[test]
     fn the_flat_and_the_folder_form_say_the_same() {
         for path in ["savee/JK_su08.wav", "AudioData/JK/su08.wav", "ALL/jk_SU08.flac"] {
-            let clip = clip(Path::new(path)).unwrap();
+            let clip = labels(Path::new(path)).unwrap();
             assert_eq!((clip.speaker.as_str(), clip.emotion, clip.sex), ("JK", Emotion::Surprise, Some(Sex::Male)));
             assert_eq!(clip.sentence.as_deref(), Some("su08"));
         }
-        assert_eq!(clip(Path::new("DC_sa01.wav")).unwrap().emotion, Emotion::Sad);
+        assert_eq!(labels(Path::new("DC_sa01.wav")).unwrap().emotion, Emotion::Sad);
     }
 
     #[test]
     fn other_names_are_refused() {
         for path in ["savee/XX_a01.wav", "savee/DC_q01.wav", "savee/DC_a.wav", "savee/a01.wav", "DC/readme.wav"] {
-            assert!(clip(Path::new(path)).is_err(), "{path}");
+            assert!(labels(Path::new(path)).is_err(), "{path}");
         }
     }
 }

@@ -4,21 +4,19 @@ use std::path::Path;
 
 use emotion_core::Emotion;
 
-use super::{Clip, Corpus, Sex, parent, stem, wrong_name};
+use super::{Labels, Sex, parent, stem, wrong_name};
 use crate::Error;
 
 const PATTERN: &str = "OAF_word_emotion or YAF_word_emotion, such as OAF_back_fear or YAF_dog_ps";
 
 /// The file name tells everything; where it lacks the emotion or the speaker, the folder's name does.
-pub(super) fn clip(path: &Path) -> Result<Clip, Error> {
+pub(super) fn labels(path: &Path) -> Result<Labels, Error> {
     let (name, folder) = (stem(path), parent(path));
     let speaker = speaker(name).or_else(|| speaker(folder)).ok_or_else(|| wrong_name(path, PATTERN))?;
     let emotion = emotion(name).or_else(|| emotion(folder)).ok_or_else(|| wrong_name(path, PATTERN))?;
     // Every recording says the same carrier phrase with one of 200 words.
     let word = name.split('_').nth(1).filter(|word| !word.is_empty());
-    Ok(Clip {
-        path: path.into(),
-        corpus: Corpus::Tess,
+    Ok(Labels {
         emotion,
         speaker: speaker.into(),
         sex: Some(Sex::Female),
@@ -60,21 +58,21 @@ mod tests {
             ("YAF_pleasant_surprised/dog.wav", "YAF", Emotion::Surprise),
             ("flat/yaf_DOG_Happy.WAV", "YAF", Emotion::Happy),
         ] {
-            let clip = clip(Path::new(path)).unwrap();
+            let clip = labels(Path::new(path)).unwrap();
             assert_eq!(
                 (clip.speaker.as_str(), clip.emotion, clip.sex),
                 (speaker, emotion, Some(Sex::Female)),
                 "{path}"
             );
         }
-        let clip = clip(Path::new("OAF_back_fear.wav")).unwrap();
+        let clip = labels(Path::new("OAF_back_fear.wav")).unwrap();
         assert_eq!(clip.sentence.as_deref(), Some("Say the word back"));
     }
 
     #[test]
     fn unknown_speakers_and_emotions_are_refused() {
         for path in ["x/MAF_back_fear.wav", "x/OAF_back_bored.wav", "x/OAF.wav", "x/.wav"] {
-            assert!(clip(Path::new(path)).is_err(), "{path}");
+            assert!(labels(Path::new(path)).is_err(), "{path}");
         }
     }
 }
