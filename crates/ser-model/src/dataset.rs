@@ -12,11 +12,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::Error;
 use crate::arch::VECTOR;
-use crate::augment::{AugmentConfig, add_at};
+use crate::augment::{AugmentConfig, Babble};
 use crate::cache::Cache;
 use crate::corpus::{Clip, Corpus, Skipped};
 use crate::input::{self, LogMel};
-use crate::vector::{VectorConfig, vector};
+use crate::vector::{VectorConfig, VectorPlan};
 
 /// A clip with its sound.
 #[derive(Debug, Clone)]
@@ -39,7 +39,7 @@ pub fn decode(clips: &[Clip], trim_db: f32, cache: &Cache, done: &(dyn Fn() + Sy
             done();
             match samples {
                 Ok(samples) => Ok(Sound { clip: clip.clone(), samples }),
-                Err(error) => Err(Skipped { path: clip.path.clone(), reason: error.to_string() }),
+                Err(error) => Err(Skipped { path: clip.path.clone(), reason: error.chain() }),
             }
         })
         .collect();
@@ -137,6 +137,7 @@ pub struct ImageTraining<'a> {
     labels: LabelSet,
     log_mel: LogMel,
     augment: AugmentConfig,
+    babble: Babble<'a>,
     draw: Draw,
     shape: [i64; 2],
     frames: usize,
@@ -147,7 +148,8 @@ impl<'a> ImageTraining<'a> {
     /// `frames` is the length of the piece of a clip that is heard at a time, `samples` the number drawn in an epoch.
     ///
     /// # Errors
-    /// [`Error::InvalidConfig`] for a share below 0, and when no clip belongs to a corpus with a share.
+    /// [`Error::InvalidConfig`] for a share below 0, when no clip belongs to a corpus with a share, and as
+    /// [`AugmentConfig::check`].
     pub fn new(
         sounds: &'a [Sound],
         labels: &LabelSet,
@@ -157,26 +159,11 @@ impl<'a> ImageTraining<'a> {
         frames: usize,
         samples: usize,
     ) -> Result<Self, Error> {
+        augment.check()?;
         let draw = Draw::new(sounds, labels, shares)?;
         let shape = [log_mel.config().n_mels as i64 + 1, frames as i64];
-        Ok(Self { sounds, labels: labels.clone(), log_mel, augment, draw, shape, frames, samples })
-    }
-
-    /// Four voices of other speakers at equal level.
-    fn babble(&self, speaker: &str, noise: &mut [f32], rng: &mut impl Rng) {
-        for _ in 0..4 {
-            let Sound { clip, samples } = &self.sounds[rng.random_range(0..self.sounds.len())];
-            if samples.is_empty() || clip.speaker_key() == speaker {
-                continue;
-            }
-            let start = rng.random_range(0..samples.len());
-            let voice: Vec<f32> = samples.iter().cycle().skip(start).take(noise.len()).copied().collect();
-            if noise.iter().all(|&x| x == 0.0) {
-                noise.copy_from_slice(&voice);
-            } else {
-                add_at(noise, &voice, 0.0);
-            }
-        }
+        let babble = Babble::new(sounds);
+        Ok(Self { sounds, labels: labels.clone(), log_mel, augment, babble, draw, shape, frames, samples })
     }
 }
 
@@ -201,12 +188,11 @@ impl Dataset for ImageTraining<'_> {
 
         // A piece somewhat longer than what is heard, so that faster speech still fills it.
         let room = self.frames * self.log_mel.config().hop_length;
-        let want = (room as f32 * 2f32.powf(self.augment.speed + self.augment.stretch)) as usize + 1;
+        let faster = self.augment.speed + self.augment.tempo + self.augment.stretch;
+        let want = (room as f32 * 2f32.powf(faster)) as usize + 1;
         let start = if samples.len() > want { rng.random_range(0..=samples.len() - want) } else { 0 };
         let piece = &samples[start..(start + want).min(samples.len())];
-        let mut noise_rng = ChaCha8Rng::seed_from_u64(rng.random());
-        let babble = |noise: &mut [f32]| self.babble(&clip.speaker_key(), noise, &mut noise_rng);
-        let mut sound = self.augment.sound(piece, rng, babble);
+        let mut sound = self.augment.sound(piece, &clip.speaker_key(), &self.babble, rng)?;
         sound.truncate(room + self.log_mel.config().hop_length * self.frames / 4);
 
         let image = self.augment.tempo(self.log_mel.decibels(&sound)?, rng);
@@ -283,7 +269,7 @@ impl Vectors {
     /// training set alone, made after the split.
     ///
     /// # Errors
-    /// [`Error::Features`] for a clip without samples.
+    /// [`Error::Features`] for a clip without samples, and as [`AugmentConfig::check`].
     pub fn extract(
         sounds: &[Sound],
         labels: &LabelSet,
@@ -291,20 +277,18 @@ impl Vectors {
         copies: usize,
         seed: u64,
     ) -> Result<Self, Error> {
+        augment.check()?;
         let known: Vec<&Sound> = sounds.iter().filter(|sound| labels.contains(sound.clip.emotion)).collect();
+        let babble = Babble::new(sounds);
+        let plan = VectorPlan::new()?;
+        let vector = |samples: &[f32]| plan.vector(samples);
         let one = |index: usize| -> Result<Vec<f32>, Error> {
             let sound = known[index / (copies + 1)];
             if index.is_multiple_of(copies + 1) {
                 return vector(&sound.samples);
             }
             let rng = &mut ChaCha8Rng::seed_from_u64(mix_seed(seed, &[index as u64]));
-            // The classic procedure knows noise, speed and level, but no other voices.
-            let hiss = rng.random();
-            let white = |noise: &mut [f32]| {
-                let mut rng = ChaCha8Rng::seed_from_u64(hiss);
-                noise.iter_mut().for_each(|x| *x = rng.random::<f32>() - 0.5);
-            };
-            vector(&augment.sound(&sound.samples, rng, white))
+            vector(&augment.sound(&sound.samples, &sound.clip.speaker_key(), &babble, rng)?)
         };
         let vectors = (0..known.len() * (copies + 1)).into_par_iter().map(one).collect::<Result<_, _>>()?;
         let target = |sound: &&Sound| -> Vec<f32> {

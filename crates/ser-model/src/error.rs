@@ -137,6 +137,24 @@ pub enum Error {
     Scores(#[from] emotion_core::Error),
 }
 
+impl Error {
+    /// The message with those of its sources behind it, for lists of files that were set aside.
+    pub fn chain(&self) -> String {
+        let mut text = self.to_string();
+        let mut source = std::error::Error::source(self);
+        while let Some(error) = source {
+            let message = error.to_string();
+            // Some sources repeat what stands before them.
+            if !text.contains(&message) {
+                text.push_str(": ");
+                text.push_str(&message);
+            }
+            source = error.source();
+        }
+        text
+    }
+}
+
 impl From<tch::TchError> for Error {
     fn from(source: tch::TchError) -> Self {
         Self::Model { source: source.into() }

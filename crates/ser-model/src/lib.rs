@@ -47,4 +47,4 @@ pub use error::Error;
 pub use input::{MIN_SECONDS, SAMPLE_RATE};
 pub use model::{SerModel, WindowConfig};
 pub use stream::{Answer, SpeechStream};
-pub use vector::{VectorConfig, vector};
+pub use vector::{VectorConfig, VectorPlan, vector};

@@ -15,7 +15,7 @@ use crate::activity::{ActivityConfig, has_speech};
 use crate::config::{Features, ModelConfig};
 use crate::dataset::set_image;
 use crate::input::{self, LogMel, MIN_SECONDS, SAMPLE_RATE};
-use crate::vector::{VectorConfig, vector};
+use crate::vector::{VectorConfig, VectorPlan};
 
 /// Longer sound is answered in pieces of at most this many seconds, so that memory stays bounded.
 const PIECE_SECONDS: usize = 8;
@@ -77,7 +77,7 @@ pub struct SerModel {
 #[derive(Debug)]
 enum Front {
     LogMel(Box<LogMel>),
-    Vector(VectorConfig),
+    Vector(VectorPlan, VectorConfig),
 }
 
 impl SerModel {
@@ -130,7 +130,7 @@ impl SerModel {
         let config = ModelConfig::from_weights(weights)?;
         let (front, n_mels) = match &config.features {
             Features::LogMel(settings) => (Front::LogMel(Box::new(LogMel::new(settings.clone())?)), settings.n_mels),
-            Features::Vector(settings) => (Front::Vector(settings.clone()), 0),
+            Features::Vector(settings) => (Front::Vector(VectorPlan::new()?, settings.clone()), 0),
         };
         let store = VarStore::new(device.open()?);
         let labels = config.labels.len() as i64;
@@ -145,6 +145,26 @@ impl SerModel {
     pub fn with_activity(mut self, activity: ActivityConfig) -> Self {
         self.activity = activity;
         self
+    }
+
+    /// The model for one known speaker: the numbers of a network on the 162-vector are standardised with these utterances
+    /// of that speaker (each at [`SAMPLE_RATE`], two or more) in place of the training set. Networks on log-mel images stay
+    /// as they are.
+    ///
+    /// See [`VectorConfig::standardize_by_speaker`] for what a figure measured so is worth.
+    ///
+    /// # Errors
+    /// [`Error::InvalidConfig`] for fewer than two utterances, [`Error::Features`] for empty ones.
+    pub fn adapted_to(mut self, utterances: &[&[f32]]) -> Result<Self, Error> {
+        if utterances.len() < 2 {
+            let got = utterances.len().to_string();
+            return Err(Error::InvalidConfig { name: "utterances of the speaker", expected: "two or more", got });
+        }
+        if let Front::Vector(plan, config) = &mut self.front {
+            let vectors = utterances.iter().map(|samples| plan.vector(samples)).collect::<Result<Vec<_>, _>>()?;
+            *config = VectorConfig::of(&vectors);
+        }
+        Ok(self)
     }
 
     /// What the weights file said.
@@ -225,8 +245,8 @@ impl SerModel {
                 set_image(&image, frames, &mut values);
                 (values, vec![1, bands as i64 + 1, frames as i64])
             }
-            Front::Vector(config) => {
-                let values = config.standardize(&vector(samples)?);
+            Front::Vector(plan, config) => {
+                let values = config.standardize(&plan.vector(samples)?);
                 let shape = vec![1, values.len() as i64];
                 (values, shape)
             }

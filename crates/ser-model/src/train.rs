@@ -51,7 +51,7 @@ pub struct Recipe {
 }
 
 impl Default for Recipe {
-    /// What the shipped weights were trained with.
+    /// What the shipped weights were trained with, but for noise, whose level was then measured on the whole clip.
     fn default() -> Self {
         let share = |corpus, weight| Share { corpus, weight };
         Self {
@@ -112,6 +112,8 @@ impl Recipe {
                 clip_norm: 0.0,
                 ..recipe.train
             },
+            // The classic procedure knows noise, speed and level, but no other voices.
+            augment: AugmentConfig { babble_share: 0.0, ..recipe.augment },
             ..recipe
         }
     }
