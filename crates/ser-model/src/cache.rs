@@ -46,7 +46,24 @@ impl Cache {
         compute: impl FnOnce() -> Result<Vec<f32>, Error>,
     ) -> Result<Arc<[f32]>, Error> {
         let bytes = fs::read(file).map_err(|source| Error::Io { path: file.into(), source })?;
-        let key = hash(&[config.as_bytes(), &bytes]);
+        self.of_key(hash(&[config.as_bytes(), &bytes]), compute)
+    }
+
+    /// As [`get`](Self::get), found by decoded samples in place of a file's bytes.
+    ///
+    /// # Errors
+    /// [`Error::Io`] when an entry cannot be written, and whatever `compute` returns.
+    pub fn of_samples(
+        &self,
+        samples: &[f32],
+        config: &str,
+        compute: impl FnOnce() -> Result<Vec<f32>, Error>,
+    ) -> Result<Arc<[f32]>, Error> {
+        let bytes: Vec<u8> = samples.iter().flat_map(|sample| sample.to_le_bytes()).collect();
+        self.of_key(hash(&[b"samples", config.as_bytes(), &bytes]), compute)
+    }
+
+    fn of_key(&self, key: u128, compute: impl FnOnce() -> Result<Vec<f32>, Error>) -> Result<Arc<[f32]>, Error> {
         if let Some(numbers) = self.lock().get(&key) {
             return Ok(numbers.clone());
         }

@@ -260,6 +260,7 @@ impl Dataset for ImageEvaluation {
 #[derive(Debug)]
 pub struct Vectors {
     vectors: Vec<Vec<f32>>,
+    speakers: Vec<String>,
     targets: Vec<Vec<f32>>,
     classes: usize,
 }
@@ -295,7 +296,8 @@ impl Vectors {
             labels.iter().map(|label| f32::from(u8::from(label == sound.clip.emotion))).collect()
         };
         let targets = known.iter().flat_map(|sound| vec![target(sound); copies + 1]).collect();
-        Ok(Self { vectors, targets, classes: labels.len() })
+        let speakers = known.iter().flat_map(|sound| vec![sound.clip.speaker_key(); copies + 1]).collect();
+        Ok(Self { vectors, speakers, targets, classes: labels.len() })
     }
 
     /// Mean and deviation of each number.
@@ -306,6 +308,12 @@ impl Vectors {
     /// Standardises every vector, by the statistics of the training set.
     pub fn standardize(&mut self, config: &VectorConfig) {
         self.vectors.iter_mut().for_each(|vector| *vector = config.standardize(vector));
+    }
+
+    /// Standardises every speaker's vectors by that speaker's own statistics. Read what that costs:
+    /// [`VectorConfig::standardize_by_speaker`].
+    pub fn standardize_by_speaker(&mut self) {
+        VectorConfig::standardize_by_speaker(&mut self.vectors, &self.speakers);
     }
 }
 

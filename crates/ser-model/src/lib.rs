@@ -5,8 +5,8 @@
 //!   speech gets no emotion.
 //! - [`corpus`] reads the published speech corpora: RAVDESS, TESS, SAVEE, CREMA-D, EmoDB, and any tree of class folders.
 //! - [`train`] trains the networks of [`arch`] on them, with [`dataset`] and [`augment`] in between.
-//! - [`input`] turns sound into what the networks see, [`activity`] tells whether there is speech at all, [`cache`] keeps
-//!   what took long to compute.
+//! - [`input`] turns sound into what the networks see, [`features`] does so for many clips on all cores, [`activity`] tells
+//!   whether there is speech at all, [`cache`] keeps what took long to compute.
 //!
 //! ```
 //! # #[cfg(feature = "pretrained")] {
@@ -36,6 +36,7 @@ mod config;
 pub mod corpus;
 pub mod dataset;
 mod error;
+pub mod features;
 pub mod input;
 mod model;
 mod stream;

@@ -147,15 +147,15 @@ impl SerModel {
         self
     }
 
-    /// The model for one known speaker: the numbers of a network on the 162-vector are standardised with these utterances
-    /// of that speaker (each at [`SAMPLE_RATE`], two or more) in place of the training set. Networks on log-mel images stay
-    /// as they are.
+    /// Makes it the model for one known speaker: from now on the numbers of a network on the 162-vector are standardised with
+    /// these utterances of that speaker (each at [`SAMPLE_RATE`], two or more) in place of the training set or of the
+    /// speaker before. Networks on log-mel images stay as they are.
     ///
     /// See [`VectorConfig::standardize_by_speaker`] for what a figure measured so is worth.
     ///
     /// # Errors
     /// [`Error::InvalidConfig`] for fewer than two utterances, [`Error::Features`] for empty ones.
-    pub fn adapted_to(mut self, utterances: &[&[f32]]) -> Result<Self, Error> {
+    pub fn adapt_to(&mut self, utterances: &[&[f32]]) -> Result<(), Error> {
         if utterances.len() < 2 {
             let got = utterances.len().to_string();
             return Err(Error::InvalidConfig { name: "utterances of the speaker", expected: "two or more", got });
@@ -164,7 +164,7 @@ impl SerModel {
             let vectors = utterances.iter().map(|samples| plan.vector(samples)).collect::<Result<Vec<_>, _>>()?;
             *config = VectorConfig::of(&vectors);
         }
-        Ok(self)
+        Ok(())
     }
 
     /// What the weights file said.

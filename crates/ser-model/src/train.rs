@@ -23,6 +23,8 @@ use crate::corpus::Corpus;
 use crate::dataset::{ImageEvaluation, ImageTraining, Share, Sound, Vectors};
 use crate::input::{LogMel, LogMelConfig};
 use crate::model::SerModel;
+#[cfg(doc)]
+use crate::vector::VectorConfig;
 
 /// A network and everything that decides how it is trained.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -39,6 +41,9 @@ pub struct Recipe {
     /// Changed copies of each training clip for the networks on the 162-vector, whose features are computed before the
     /// training. The log-mel network needs none.
     pub copies: usize,
+    /// Whether the 162-vectors are standardised speaker by speaker, see [`VectorConfig::standardize_by_speaker`] for what
+    /// that costs in honesty; such a model wants [`SerModel::adapt_to`] before it answers. Default false.
+    pub per_speaker: bool,
     /// How often each corpus is heard. A corpus without a share is not heard at all.
     pub shares: Vec<Share>,
     /// How much of a clip is heard at a time, in seconds.
@@ -60,6 +65,7 @@ impl Default for Recipe {
             log_mel: LogMelConfig::default(),
             augment: AugmentConfig::default(),
             copies: 2,
+            per_speaker: false,
             // Two thirds for the corpus with the most speakers; TESS has the most clips, but two speakers.
             shares: vec![
                 share(Corpus::Ravdess, 0.7),
@@ -187,9 +193,10 @@ fn train_on_vectors(
     let labels = &recipe.labels;
     let mut samples = Vectors::extract(train, labels, &recipe.augment, recipe.copies, recipe.train.seed)?;
     let statistics = samples.statistics();
-    samples.standardize(&statistics);
     let mut held_out = Vectors::extract(valid, labels, &AugmentConfig::none(), 0, 0)?;
-    held_out.standardize(&statistics);
+    for vectors in [&mut samples, &mut held_out] {
+        if recipe.per_speaker { vectors.standardize_by_speaker() } else { vectors.standardize(&statistics) }
+    }
     let held_out = (!valid.is_empty()).then_some(&held_out);
     fit(recipe, run, Features::Vector(statistics), &samples, held_out, valid, callbacks)
 }
@@ -229,7 +236,13 @@ fn fit<D: Dataset, V: Dataset>(
         run.temperature
     } else {
         weights.metadata = BTreeMap::from([config.to_metadata()]);
-        temperature(&SerModel::from_weights(&weights, run.device)?, valid)?
+        let mut model = SerModel::from_weights(&weights, run.device)?;
+        if recipe.per_speaker {
+            let (truth, scores) = answers_by_speaker(&mut model, valid)?;
+            fit_temperature(&truth, &scores)?
+        } else {
+            temperature(&model, valid)?
+        }
     };
     weights.metadata = BTreeMap::from([config.to_metadata()]);
     weights.save(&run.folder.join("model.safetensors"))?;
@@ -244,6 +257,26 @@ fn fit<D: Dataset, V: Dataset>(
 pub fn temperature(model: &SerModel, sounds: &[Sound]) -> Result<f32, Error> {
     let (truth, scores) = answers(model, sounds)?;
     Ok(fit_temperature(&truth, &scores)?)
+}
+
+/// As [`answers`], after the model was [adapted](SerModel::adapt_to) to each speaker by all of that speaker's clips, these
+/// very ones. The answers come speaker by speaker; the clips of a speaker with fewer than two are left out.
+///
+/// # Errors
+/// As [`answers`].
+pub fn answers_by_speaker(model: &mut SerModel, sounds: &[Sound]) -> Result<(Vec<Emotion>, Vec<Scores>), Error> {
+    let mut speakers: BTreeMap<String, Vec<Sound>> = BTreeMap::new();
+    for sound in sounds.iter().filter(|sound| !sound.samples.is_empty()) {
+        speakers.entry(sound.clip.speaker_key()).or_default().push(sound.clone());
+    }
+    let (mut truth, mut scores) = (Vec::new(), Vec::new());
+    for own in speakers.into_values().filter(|own| own.len() > 1) {
+        model.adapt_to(&own.iter().map(|sound| &*sound.samples).collect::<Vec<_>>())?;
+        let (labels, answered) = answers(model, &own)?;
+        truth.extend(labels);
+        scores.extend(answered);
+    }
+    Ok((truth, scores))
 }
 
 /// What a model says of clips, beside what they are. Clips without speech, clips too short, and clips whose emotion the

@@ -39,7 +39,7 @@ impl VectorConfig {
     ///
     /// **What it costs in honesty.** It is not a figure for strangers: it takes all of a speaker's clips, of every emotion in
     /// about the same number, before the first is answered. A program that hears a voice for the first time cannot do
-    /// it; one that knows its user can, after enrolment ([`SerModel::adapted_to`](crate::SerModel::adapted_to)). Where the
+    /// it; one that knows its user can, after enrolment ([`SerModel::adapt_to`](crate::SerModel::adapt_to)). Where the
     /// test clips themselves are the enrolment, as in most papers that do it, the model has seen the test part (without
     /// its labels). Report such a figure beside the one without it, and say so.
     pub fn standardize_by_speaker(vectors: &mut [Vec<f32>], speakers: &[String]) {
