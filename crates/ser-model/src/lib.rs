@@ -5,6 +5,7 @@
 //!   speech gets no emotion.
 //! - [`corpus`] reads the published speech corpora: RAVDESS, TESS, SAVEE, CREMA-D, EmoDB, and any tree of class folders.
 //! - [`train`] trains the networks of [`arch`] on them, with [`dataset`] and [`augment`] in between.
+//! - [`evaluate`] tells who is understood and who is not: by corpus, sex and speaker, and in noise.
 //! - [`input`] turns sound into what the networks see, [`features`] does so for many clips on all cores, [`activity`] tells
 //!   whether there is speech at all, [`cache`] keeps what took long to compute.
 //!
@@ -36,6 +37,7 @@ mod config;
 pub mod corpus;
 pub mod dataset;
 mod error;
+pub mod evaluate;
 pub mod features;
 pub mod input;
 mod model;

@@ -2,8 +2,8 @@
 //!
 //! [`Evaluation`] holds the usual figures of one model on one set of samples, prints them as a table and is what
 //! `emotion.evaluation/1` files hold. The parts stand alone too: [`Confusion`] for accuracy, recall and the like,
-//! [`Reliability`] for calibration, [`wilson_interval`] and [`bootstrap_uar`] for how far chance reaches, [`McNemar`] to
-//! compare two models, [`fit_temperature`] to make probabilities honest.
+//! [`Reliability`] for calibration, [`wilson_interval`], [`bootstrap_uar`] and [`bootstrap_uar_by_group`] for how far chance
+//! reaches, [`McNemar`] to compare two models, [`fit_temperature`] to make probabilities honest.
 //!
 //! Shares are from 0 to 1, never per cent. The figures agree with scikit-learn's and SciPy's (`tests/parity_sklearn.rs`).
 
@@ -17,7 +17,7 @@ pub use calibration::{Reliability, ReliabilityBin, apply_temperature, brier, fit
 pub use compare::McNemar;
 pub use confusion::{Averages, ClassMetrics, Confusion};
 pub use evaluation::{ConfidenceIntervals, Evaluation, EvaluationContext, PerClass};
-pub use interval::{bootstrap_uar, wilson_interval};
+pub use interval::{bootstrap_uar, bootstrap_uar_by_group, wilson_interval};
 
 use emotion_core::{Emotion, LabelSet, Scores};
 

@@ -252,6 +252,15 @@ pub enum Sex {
     Male,
 }
 
+impl fmt::Display for Sex {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Sex::Female => "female",
+            Sex::Male => "male",
+        })
+    }
+}
+
 /// How strongly an emotion was acted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
