@@ -32,7 +32,7 @@ use ser_model::arch::Architecture;
 use ser_model::cache::Cache;
 use ser_model::corpus::{Clip, Corpus, RAVDESS_FOLDS, held_out};
 use ser_model::dataset::{Sound, decode};
-use ser_model::train::{Recipe, Run, answers, train};
+use ser_model::train::{Recipe, Run, answers, answers_by_speaker, train};
 
 #[derive(Parser)]
 #[command(about = "Trains a speech network", version)]
@@ -138,10 +138,11 @@ fn main() -> Result<()> {
         trained.model.config().temperature,
         options.out.join("model.safetensors").display()
     );
-    measure("validation", &trained.model, &validation)?;
+    let mut model = trained.model;
+    measure("validation", &mut model, &recipe, &validation)?;
     // With validation actors this run still chooses something: the test actors are not looked at.
     if validation.is_empty() {
-        measure("test", &trained.model, &sounds("to test on", &test, &recipe, &cache))?;
+        measure("test", &mut model, &recipe, &sounds("to test on", &test, &recipe, &cache))?;
     }
     Ok(())
 }
@@ -203,11 +204,16 @@ fn sounds(purpose: &str, clips: &[Clip], recipe: &Recipe, cache: &Cache) -> Vec<
     sounds
 }
 
-fn measure(part: &str, model: &SerModel, sounds: &[Sound]) -> Result<()> {
+fn measure(part: &str, model: &mut SerModel, recipe: &Recipe, sounds: &[Sound]) -> Result<()> {
     if sounds.is_empty() {
         return Ok(());
     }
-    let (truth, scores) = answers(model, sounds)?;
+    let (truth, scores) = if recipe.per_speaker {
+        println!("{part}: each speaker's own clips told the model that speaker's mean and deviation beforehand");
+        answers_by_speaker(model, sounds)?
+    } else {
+        answers(model, sounds)?
+    };
     let confusion = Confusion::from_scores(&truth, &scores)?;
     println!(
         "{part}: {} of {} clips answered, mean recall {:.2} %, accuracy {:.2} %, calibration error {:.2} %",

@@ -52,8 +52,8 @@ pub fn to_mono(interleaved: &[f32], channels: u16) -> Vec<f32> {
 
 /// Reads a WAV or FLAC file whole (librosa: `load(path, sr=None, mono=False)`).
 ///
-/// The format is told by the first bytes, not by the name. WAV: PCM of 8, 16, 24 and 32 bits and 32-bit float, any number
-/// of channels. FLAC: everything up to 32 bits. Integers are divided by the full scale of their depth, so that −1 is
+/// The format is told by the first bytes, not by the name. WAV: PCM of 8, 16, 24 and 32 bits, 32- and 64-bit float, any
+/// number of channels. FLAC: everything up to 32 bits. Integers are divided by the full scale of their depth, so that −1 is
 /// the lowest value, as libsndfile and librosa do.
 ///
 /// ```no_run
@@ -130,7 +130,7 @@ fn at(path: &Path, failure: Failure) -> Error {
 mod wav {
     use hound::{SampleFormat, WavReader};
 
-    use super::{Audio, Failure, Read};
+    use super::{Audio, Failure, Read, Seek};
 
     impl From<hound::Error> for Failure {
         fn from(error: hound::Error) -> Self {
@@ -141,7 +141,11 @@ mod wav {
         }
     }
 
-    pub(super) fn decode(reader: impl Read, bytes: usize) -> Result<Audio, Failure> {
+    pub(super) fn decode(mut reader: impl Read + Seek, bytes: usize) -> Result<Audio, Failure> {
+        if let Some(audio) = crate::wav_f64::decode(&mut reader, bytes).map_err(Failure::Io)? {
+            return Ok(audio);
+        }
+        reader.rewind().map_err(Failure::Io)?;
         let reader = WavReader::new(reader)?;
         let spec = reader.spec();
         let mut samples = Vec::with_capacity((reader.len() as usize).min(bytes));

@@ -29,6 +29,8 @@ pub mod summary;
 mod temporal;
 mod tuning;
 mod voice;
+#[cfg(feature = "wav")]
+mod wav_f64;
 mod window;
 
 pub use audio::{Audio, load, to_mono};
