@@ -86,7 +86,7 @@ pub struct Extractor {
 
 #[derive(Debug)]
 enum Plan {
-    Vector(VectorPlan),
+    Vector(Box<VectorPlan>),
     LogMel(Box<LogMel>),
     Tracks { mfcc: Option<Box<Mfcc>>, pitch: Option<Box<Pyin>> },
 }
@@ -99,7 +99,7 @@ impl Extractor {
     /// refuses.
     pub fn new(config: &FeatureConfig) -> Result<Self, Error> {
         let plan = match config {
-            FeatureConfig::Vector => Plan::Vector(VectorPlan::new()?),
+            FeatureConfig::Vector => Plan::Vector(Box::new(VectorPlan::new()?)),
             FeatureConfig::LogMel(config) => Plan::LogMel(Box::new(LogMel::new(config.clone())?)),
             FeatureConfig::Tracks(config) => {
                 config.check()?;

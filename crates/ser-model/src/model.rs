@@ -77,7 +77,7 @@ pub struct SerModel {
 #[derive(Debug)]
 enum Front {
     LogMel(Box<LogMel>),
-    Vector(VectorPlan, VectorConfig),
+    Vector(Box<VectorPlan>, VectorConfig),
 }
 
 impl SerModel {
@@ -130,7 +130,7 @@ impl SerModel {
         let config = ModelConfig::from_weights(weights)?;
         let (front, n_mels) = match &config.features {
             Features::LogMel(settings) => (Front::LogMel(Box::new(LogMel::new(settings.clone())?)), settings.n_mels),
-            Features::Vector(settings) => (Front::Vector(VectorPlan::new()?, settings.clone()), 0),
+            Features::Vector(settings) => (Front::Vector(Box::new(VectorPlan::new()?), settings.clone()), 0),
         };
         let store = VarStore::new(device.open()?);
         let labels = config.labels.len() as i64;
