@@ -39,10 +39,10 @@ struct Options {
     /// MTCNN's weights; by default where `cargo xtask setup` puts them.
     #[arg(long)]
     weights: Option<PathBuf>,
-    /// How much larger each size is than the one before.
+    /// How much larger each size is than the one before (cascade only).
     #[arg(long, default_value_t = 1.1)]
     scale_factor: f64,
-    /// How many overlapping hits a face needs more than.
+    /// How many overlapping hits a face needs more than (cascade only).
     #[arg(long, default_value_t = 5)]
     min_neighbors: u32,
     /// The smallest face in pixels; a tenth of the picture's shorter side if none is given.
@@ -145,12 +145,14 @@ fn mtcnn(options: &Options) -> Result<Box<dyn FaceDetector>> {
         options.weights.clone().or_else(Mtcnn::default_path).context("no cache folder is known; pass --weights")?;
     let config =
         MtcnnConfig { min_face_size: options.min_size, max_pixels: options.max_pixels, ..MtcnnConfig::default() };
+    if !path.exists() {
+        bail!("MTCNN's weights are not at {}: `cargo xtask setup` fetches them", path.display());
+    }
     #[cfg(feature = "cnn")]
     if tch::Cuda::is_available() {
         return Ok(Box::new(Mtcnn::on_device(path, config, tch::Device::Cuda(0))?));
     }
-    let mtcnn = Mtcnn::new(path, config);
-    Ok(Box::new(mtcnn.context("MTCNN's weights are needed: `cargo xtask setup` fetches them")?))
+    Ok(Box::new(Mtcnn::new(path, config)?))
 }
 
 #[cfg(not(feature = "mtcnn"))]
@@ -160,12 +162,15 @@ fn mtcnn(_: &Options) -> Result<Box<dyn FaceDetector>> {
 
 /// The upright picture in colour.
 fn read(path: &Path, max_pixels: u64) -> Result<RgbImage> {
-    let bytes = std::fs::read(path)?;
-    if bytes.starts_with(&[0xff, 0xd8]) && !jpeg_ends(&bytes) {
+    decode(&std::fs::read(path)?, max_pixels)
+}
+
+fn decode(bytes: &[u8], max_pixels: u64) -> Result<RgbImage> {
+    if bytes.starts_with(&[0xff, 0xd8]) && !jpeg_ends(bytes) {
         // Decoders fill up what is missing with grey.
         bail!("the file ends before its picture does");
     }
-    let mut decoder = ImageReader::new(Cursor::new(&bytes)).with_guessed_format()?.into_decoder()?;
+    let mut decoder = ImageReader::new(Cursor::new(bytes)).with_guessed_format()?.into_decoder()?;
     let (width, height) = decoder.dimensions();
     if u64::from(width) * u64::from(height) > max_pixels {
         bail!("{width}x{height} pixels are more than {max_pixels}");
@@ -295,4 +300,122 @@ fn progress(pictures: usize) -> ProgressBar {
     let style = ProgressStyle::with_template("{bar:32.cyan/dim} {pos}/{len}  {wide_msg}")
         .unwrap_or_else(|_| ProgressStyle::default_bar());
     ProgressBar::new(pictures as u64).with_style(style.progress_chars("━╸─"))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test")]
+mod tests {
+    use image::codecs::jpeg::JpegEncoder;
+    use image::codecs::png::PngEncoder;
+    use image::{ImageEncoder, Rgb};
+
+    use super::*;
+
+    const MOST: u64 = 1_000_000;
+
+    /// A picture whose every pixel is another, in soft steps that JPEG keeps.
+    fn picture() -> DynamicImage {
+        RgbImage::from_fn(40, 24, |x, y| Rgb([(6 * x) as u8, (10 * y) as u8, (2 * x + 3 * y) as u8])).into()
+    }
+
+    /// A TIFF header and one directory with one entry: the orientation.
+    fn exif(orientation: u8) -> Vec<u8> {
+        [&b"II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0"[..], &[orientation, 0, 0, 0, 0, 0, 0, 0]].concat()
+    }
+
+    fn encoded(image: &DynamicImage, mut encoder: impl ImageEncoder, orientation: u8) {
+        encoder.set_exif_metadata(exif(orientation)).unwrap();
+        image.write_with_encoder(encoder).unwrap();
+    }
+
+    #[test]
+    fn all_eight_orientations_are_applied() {
+        let stored = picture();
+        let (w, h) = (stored.width() - 1, stored.height() - 1);
+        // Where each pixel of the upright picture is stored, by the table of the Exif standard.
+        let from: [fn([u32; 2], [u32; 2]) -> [u32; 2]; 8] = [
+            |[x, y], _| [x, y],
+            |[x, y], [w, _]| [w - x, y],
+            |[x, y], [w, h]| [w - x, h - y],
+            |[x, y], [_, h]| [x, h - y],
+            |[x, y], _| [y, x],
+            |[x, y], [_, h]| [y, h - x],
+            |[x, y], [w, h]| [w - y, h - x],
+            |[x, y], [w, _]| [w - y, x],
+        ];
+        for (orientation, from) in (1..).zip(from) {
+            let (mut png, mut jpeg) = (Vec::new(), Vec::new());
+            encoded(&stored, PngEncoder::new(&mut png), orientation);
+            encoded(&stored, JpegEncoder::new_with_quality(&mut jpeg, 98), orientation);
+            for (file, slack) in [(png, 0), (jpeg, 12)] {
+                let upright = decode(&file, MOST).unwrap();
+                assert_eq!(upright.width() == 24, orientation > 4, "{orientation}");
+                for (x, y, pixel) in upright.enumerate_pixels() {
+                    let [x, y] = from([x, y], [w, h]);
+                    let want = stored.as_rgb8().unwrap().get_pixel(x, y);
+                    let near = pixel.0.iter().zip(want.0).all(|(&got, want)| got.abs_diff(want) <= slack);
+                    assert!(near, "{orientation}, stored at ({x}, {y}): {pixel:?} for {want:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn every_colour_type_is_read() {
+        let picture = picture();
+        let color = picture.to_rgb8();
+        let gray = DynamicImage::from(picture.to_luma8()).into_rgb8();
+        for (image, want) in [
+            (DynamicImage::from(picture.to_rgb16()), &color),
+            (DynamicImage::from(picture.to_rgba8()), &color),
+            (DynamicImage::from(picture.to_rgba16()), &color),
+            (DynamicImage::from(picture.to_luma8()), &gray),
+            (DynamicImage::from(picture.to_luma_alpha8()), &gray),
+            (DynamicImage::from(picture.to_luma8()).to_luma16().into(), &gray),
+        ] {
+            let mut file = Vec::new();
+            image.write_with_encoder(PngEncoder::new(&mut file)).unwrap();
+            assert_eq!(&decode(&file, MOST).unwrap(), want, "{:?}", image.color());
+        }
+    }
+
+    #[test]
+    fn the_transparent_is_white() {
+        let mut image = picture().to_rgba8();
+        image.put_pixel(3, 2, image::Rgba([0, 100, 200, 0]));
+        image.put_pixel(4, 2, image::Rgba([0, 100, 200, 51]));
+        let mut file = Vec::new();
+        image.write_with_encoder(PngEncoder::new(&mut file)).unwrap();
+        let image = decode(&file, MOST).unwrap();
+        assert_eq!((image.get_pixel(3, 2).0, image.get_pixel(4, 2).0), ([255; 3], [204, 224, 244]));
+    }
+
+    #[test]
+    fn broken_and_large_files_are_refused() {
+        let (mut png, mut jpeg) = (Vec::new(), Vec::new());
+        encoded(&picture(), PngEncoder::new(&mut png), 1);
+        encoded(&picture(), JpegEncoder::new(&mut jpeg), 1);
+        for file in [png, jpeg] {
+            assert!(decode(&file, 40 * 24).is_ok());
+            let large = decode(&file, 40 * 24 - 1).unwrap_err();
+            assert!(large.to_string().contains("40x24"), "{large}");
+            for length in [0, 1, 2, 3, 20, file.len() / 2, file.len() - 30] {
+                assert!(decode(&file[..length], MOST).is_err(), "{length} of {} bytes", file.len());
+            }
+        }
+    }
+
+    #[test]
+    fn names_are_used_once() {
+        let folder = std::env::temp_dir();
+        let mut drawings = Drawings::new(&folder).unwrap();
+        let names = ["a/x.jpg", "b/x.png", "x-2.jpg", "c/x.jpg"].map(|path| drawings.target(Path::new(path)));
+        assert_eq!(names, ["x.png", "x-2.png", "x-2-2.png", "x-3.png"].map(|name| folder.join(name)));
+    }
+
+    #[test]
+    fn causes_are_told_once() {
+        let error = anyhow::anyhow!("inner").context("outer: inner\nand more").context("file");
+        assert_eq!(one_line(&error), "file: outer: inner and more");
+    }
 }

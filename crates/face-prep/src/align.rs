@@ -100,6 +100,19 @@ mod tests {
         }
     }
 
+    /// Points that no similarity fits exactly, against scikit-image 0.26: `estimate_transform("similarity", from, to).params`, which
+    /// is Umeyama's method too.
+    #[test]
+    fn the_best_fit_is_scikit_images() {
+        let from = Template::ARCFACE.0.map(|point| Point::new(112.0 * point.x, 112.0 * point.y));
+        let to = [(310.5, 220.25), (402.0, 198.5), (371.0, 262.75), (338.25, 318.0), (410.5, 301.25)];
+        let Affine(got) = similarity(&from, &to.map(|(x, y)| Point::new(x, y))).unwrap();
+        let want = [[2.498_865_7, 0.490_979_7, 191.146_33], [-0.490_979_7, 2.498_865_7, 107.987_32]];
+        for (got, want) in got.iter().flatten().zip(want.iter().flatten()) {
+            assert!((got - want).abs() < 2e-5 * want.abs(), "got {got}, want {want}");
+        }
+    }
+
     #[test]
     fn the_landmarks_land_on_the_template() {
         // A picture whose red and green are its coordinates.
