@@ -318,6 +318,9 @@ mod tests {
         RgbImage::from_fn(40, 24, |x, y| Rgb([(6 * x) as u8, (10 * y) as u8, (2 * x + 3 * y) as u8])).into()
     }
 
+    /// Where a pixel is stored, from its place in the upright picture and the last column and row of the stored one.
+    type Stored = fn([u32; 2], [u32; 2]) -> [u32; 2];
+
     /// A TIFF header and one directory with one entry: the orientation.
     fn exif(orientation: u8) -> Vec<u8> {
         [&b"II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0"[..], &[orientation, 0, 0, 0, 0, 0, 0, 0]].concat()
@@ -332,8 +335,8 @@ mod tests {
     fn all_eight_orientations_are_applied() {
         let stored = picture();
         let (w, h) = (stored.width() - 1, stored.height() - 1);
-        // Where each pixel of the upright picture is stored, by the table of the Exif standard.
-        let from: [fn([u32; 2], [u32; 2]) -> [u32; 2]; 8] = [
+        // The table of the Exif standard.
+        let from: [Stored; 8] = [
             |[x, y], _| [x, y],
             |[x, y], [w, _]| [w - x, y],
             |[x, y], [w, h]| [w - x, h - y],
