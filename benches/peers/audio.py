@@ -127,6 +127,8 @@ def speed(program, seconds, path, options):
     print(f"\n{seconds:g} s, {options.threads} thread{'s' if options.threads > 1 else ''}: medians (minima)\n")
     print(table(times, columns, ratios))
     bare = ", ".join(f"{name[6:]} {1e3 * sorted(found)[len(found) // 2]:.3g} ms ({1e3 * min(found):.3g})" for name, found in floors.items())
+    if not torch_calls:
+        print("\ntorchaudio takes part with --torchaudio.")
     print(f"\nThe floor is the bare transforms of the same frames (realfft): {bare}.")
 
 
