@@ -1,4 +1,5 @@
-//! The workspace's own commands: `cargo xtask setup | demo | test | doctor | parity | bench-librosa | bench-mtcnn`.
+//! The workspace's own commands: `cargo xtask setup | demo | test | doctor | parity | bench-librosa |
+//! bench-faces | bench-mtcnn`.
 //!
 //! `demo` and `test` first make sure that everything the workspace builds with is there, and `setup` does only that:
 //! FFmpeg's development files and libclang by apt, LibTorch and MTCNN's weights by pip, checksums verified, into a cache
@@ -14,6 +15,7 @@
 //! | `python.rs` | private Python environments with pinned packages |
 //! | `peers.rs` | comparisons with other libraries |
 //! | `librosa.rs` | the two that concern librosa: numbers and speed |
+//! | `faces.rs` | the one that concerns OpenCV's cascade detector: speed |
 //! | `mtcnn.rs` | the one that concerns MTCNN: speed |
 //! | `ui.rs` | progress lines |
 //! | `setup/` | one file per thing that set-up provides |
@@ -25,6 +27,7 @@
 mod cache;
 mod demo;
 mod doctor;
+mod faces;
 mod librosa;
 mod mtcnn;
 mod peers;
@@ -54,6 +57,7 @@ Usage: cargo xtask COMMAND
   parity [ARGS…]            have librosa 1.0.0 compute the full conformance suite and compare audio-features with it;
                             ARGS go to the conformance example: --mode fast, --json, …; needs Python 3.12
   bench-librosa [ARGS…]     time audio-features, librosa and torchaudio in turn (see its --help); needs Python 3.12
+  bench-faces [PICTURE…]    time face-prep's cascade and OpenCV's in turn (see its --help); needs Python 3.12
   bench-mtcnn PICTURE…      time face-prep's MTCNN and facenet-pytorch's in turn (see its --help); needs Python 3.12
   doctor                    say what is found, where and which version; exits 1 when something needed is missing
   help                      this text
@@ -98,6 +102,7 @@ fn run(command: &str, mut args: Vec<String>) -> Result<ExitCode> {
         }
         "parity" => librosa::parity(&args),
         "bench-librosa" => librosa::bench(&args),
+        "bench-faces" => faces::bench(&args),
         "bench-mtcnn" => mtcnn::bench(&args),
         "doctor" => {
             none_left(&args)?;
