@@ -24,7 +24,13 @@ fn detection(c: &mut Criterion) {
     group.sample_size(20);
     for (width, height) in [(512, 512), (640, 480), (1280, 720)] {
         let image = scene(width, height);
-        for (name, config) in [("default", CascadeConfig::default()), ("every size", CascadeConfig::opencv())] {
+        let two_threads = CascadeConfig { threads: 2, ..CascadeConfig::opencv() };
+        let configs = [
+            ("default", CascadeConfig::default()),
+            ("every size", CascadeConfig::opencv()),
+            ("every size, two threads", two_threads),
+        ];
+        for (name, config) in configs {
             let mut detector = CascadeDetector::new(Cascade::frontal_default(), config).expect("the config is fine");
             group.bench_with_input(BenchmarkId::new(name, format!("{width}x{height}")), &image, |b, image| {
                 b.iter(|| detector.detect_multi_scale(black_box(image)));
