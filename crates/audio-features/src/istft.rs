@@ -142,20 +142,8 @@ impl Istft {
         }
     }
 
-    /// Like [`Istft::process`], of frames that `fill(t, spectrum)` computes in order.
-    pub(crate) fn overlap_add<T: Sample>(
-        &self,
-        n_frames: usize,
-        length: Option<usize>,
-        fill: impl FnMut(usize, &mut [Complex<T>]),
-    ) -> Result<Vec<T>> {
-        let mut signal = vec![T::zero(); self.length(n_frames, length)];
-        self.overlap_add_into(n_frames, &mut signal, fill)?;
-        Ok(signal)
-    }
-
-    /// Like [`Istft::overlap_add`], into memory of the caller.
-    pub(crate) fn overlap_add_into<T: Sample>(
+    /// Adds up the frames that `fill(t, spectrum)` computes in order.
+    fn overlap_add_into<T: Sample>(
         &self,
         n_frames: usize,
         out: &mut [T],

@@ -335,6 +335,21 @@ impl Stft {
         })
     }
 
+    /// Calls `sink` with the complex spectrum of every frame, one after another.
+    pub(crate) fn frames<T: Sample>(
+        &self,
+        samples: &[T],
+        mut sink: impl FnMut(&[Complex<T>]) -> Result<()>,
+    ) -> Result<()> {
+        let mut result = Ok(());
+        self.blocks(samples, Whole, |_, block: &[Complex<T>]| {
+            if result.is_ok() {
+                result = block.chunks_exact(self.n_bins()).try_for_each(&mut sink);
+            }
+        })?;
+        result
+    }
+
     /// The spectrogram |STFT|^`power`, shape `[n_bins, n_frames]`: 1 is the magnitude, 2 the power.
     ///
     /// # Errors

@@ -17,6 +17,7 @@
 //! ```
 
 mod noise;
+mod overlap;
 mod stretch;
 
 pub use noise::{Noise, add_noise};

@@ -1,17 +1,22 @@
 use ndarray::{Array2, ArrayView2, ShapeBuilder};
 use realfft::num_complex::Complex;
 
+use super::overlap::OverlapAdd;
 use crate::error::{Error, Result};
-use crate::istft::Istft;
 use crate::resample::{ResamplerConfig, resample_with};
 use crate::sample::Sample;
+use crate::scratch::Pool;
 use crate::stft::{Stft, StftConfig};
 
 /// A planned change of tempo or pitch (librosa 1.0: `effects.time_stretch`, `effects.pitch_shift`).
+///
+/// It works through the frames as they come, so beyond its result it takes the memory of a few of them however long the
+/// signal is. Frames of `f32` samples are transformed back in `f32`, as librosa does, in either precision.
 #[derive(Debug, Clone)]
 pub struct TimeStretch {
     stft: Stft,
-    istft: Istft,
+    overlap: OverlapAdd,
+    pool: Pool,
 }
 
 impl Default for TimeStretch {
@@ -27,7 +32,7 @@ impl TimeStretch {
     /// # Errors
     /// As [`Stft::new`].
     pub fn new(config: &StftConfig) -> Result<Self> {
-        Ok(Self { stft: Stft::new(config)?, istft: Istft::new(config)? })
+        Ok(Self { stft: Stft::new(config)?, overlap: OverlapAdd::new(config)?, pool: Pool::default() })
     }
 
     /// The signal `rate` times as fast at the same pitch: `round(n / rate)` samples.
@@ -36,15 +41,17 @@ impl TimeStretch {
     /// [`Error::InvalidConfig`] when `rate` is not above 0, and as [`Stft::process`].
     pub fn time_stretch<T: Sample>(&self, samples: &[T], rate: f64) -> Result<Vec<T>> {
         check_rate(rate)?;
-        if samples.len() as f64 / rate > LONGEST_RESULT {
+        // Of an empty signal librosa makes a hop of silence for every new frame.
+        if samples.len().max(self.stft.hop_length()) as f64 / rate > LONGEST_RESULT {
             return Err(Error::config("rate", format!("such that at most {LONGEST_RESULT} samples come out"), rate));
         }
-        let vocoder = Vocoder::new(self.stft.process(samples)?);
-        let mut position = vocoder.start();
         let length = (samples.len() as f64 / rate).round_ties_even() as usize;
-        self.istft.overlap_add(vocoder.n_frames(rate), Some(length), |t, spectrum| {
-            vocoder.frame(t as f64 * rate, &mut position, spectrum);
-        })
+        let mut vocoder = self.pool.take::<Vocoder<T>>();
+        vocoder.start(self.stft.n_bins(), self.stft.n_frames(samples.len())?, rate);
+        let mut sum = self.overlap.begin(vocoder.total, length);
+        vocoder.total = sum.frames();
+        self.stft.frames(samples, |frame| vocoder.push(frame, |frame| sum.push(frame)))?;
+        Ok(sum.finish())
     }
 
     /// The signal `n_steps` semitones higher (lower when negative) at the same tempo and length. `sr` is its rate, in Hz.
@@ -97,13 +104,20 @@ pub fn phase_vocoder<T: Sample>(spectrum: ArrayView2<'_, Complex<T>>, rate: f64)
     if spectrum.len() as f64 / rate > LONGEST_RESULT {
         return Err(Error::config("rate", format!("such that at most {LONGEST_RESULT} values come out"), rate));
     }
-    let vocoder = Vocoder::new(spectrum.to_owned());
-    let mut position = vocoder.start();
-    let mut out = Array2::zeros((spectrum.nrows(), vocoder.n_frames(rate)).f());
-    let mut frame = vec![Complex::default(); spectrum.nrows()];
-    for (t, mut column) in out.columns_mut().into_iter().enumerate() {
-        vocoder.frame(t as f64 * rate, &mut position, &mut frame);
-        column.iter_mut().zip(&frame).for_each(|(slot, &bin)| *slot = bin);
+    let (n_bins, n_frames) = spectrum.dim();
+    let mut vocoder = Vocoder::default();
+    vocoder.start(n_bins, n_frames, rate);
+    let mut out = Array2::zeros((n_bins, vocoder.total).f());
+    let mut columns = out.columns_mut().into_iter();
+    let mut frame = vec![Complex::default(); n_bins];
+    for column in spectrum.columns() {
+        frame.iter_mut().zip(column).for_each(|(slot, &bin)| *slot = bin);
+        vocoder.push(&frame, |frame| {
+            if let Some(mut column) = columns.next() {
+                column.iter_mut().zip(frame).for_each(|(slot, &bin)| *slot = bin);
+            }
+            Ok(())
+        })?;
     }
     Ok(out)
 }
@@ -119,73 +133,131 @@ fn check_rate(rate: f64) -> Result<()> {
 /// turns from one new frame to the next as it turned between the two old frames there.
 ///
 /// Phases are kept as complex numbers of length 1, and turning is multiplication: no angle is ever computed.
+#[derive(Default)]
 struct Vocoder<T> {
-    /// Phase of every bin, frame by frame.
-    phases: Vec<Complex<T>>,
-    /// Magnitude of every bin, frame by frame.
-    magnitudes: Vec<T>,
-    n_bins: usize,
+    rate: f64,
+    /// Frames that come, and that have come.
     frames: usize,
+    seen: usize,
+    /// Frames that go, and that have gone.
+    total: usize,
+    produced: usize,
+    /// The last two frames that came.
+    before: Polar<T>,
+    after: Polar<T>,
+    /// The phases reached so far.
+    re: Vec<T>,
+    im: Vec<T>,
+    frame: Vec<Complex<T>>,
 }
 
-/// The phases reached so far.
-struct Position<T> {
-    phases: Vec<Complex<T>>,
+/// A frame as magnitudes and phases.
+#[derive(Default)]
+struct Polar<T> {
+    magnitude: Vec<T>,
+    re: Vec<T>,
+    im: Vec<T>,
 }
 
 impl<T: Sample> Vocoder<T> {
-    fn new(spectrum: Array2<Complex<T>>) -> Self {
-        let (n_bins, frames) = spectrum.dim();
-        let mut phases: Vec<Complex<T>> = spectrum.t().iter().copied().collect();
-        let magnitudes = phases
-            .iter_mut()
-            .map(|bin| {
-                let length = (bin.re * bin.re + bin.im * bin.im).sqrt();
-                *bin = if length > T::zero() {
-                    Complex::new(bin.re / length, bin.im / length)
-                } else {
-                    // The angle of −0 is π.
-                    Complex::new(T::one().copysign(bin.re), T::zero())
-                };
-                length
-            })
-            .collect();
-        Self { phases, magnitudes, n_bins, frames }
-    }
-
-    /// How many frames there are at another tempo.
-    fn n_frames(&self, rate: f64) -> usize {
-        (self.frames as f64 / rate).ceil() as usize
-    }
-
-    fn start(&self) -> Position<T> {
-        Position { phases: self.phases[..self.n_bins].to_vec() }
-    }
-
-    /// Writes the frame at old time `time` (in frames), and moves on by what lies between the old frames there.
-    fn frame(&self, time: f64, position: &mut Position<T>, out: &mut [Complex<T>]) {
-        let bins = |frame: usize| frame * self.n_bins..(frame + 1) * self.n_bins;
-        let here = (time as usize).min(self.frames - 1);
-        let next = (here + 1).min(self.frames - 1);
-        // Beyond the last frame magnitudes go on in a straight line, as librosa extrapolates them.
-        let from = here.min(self.frames.saturating_sub(2));
-        let to = (from + 1).min(self.frames - 1);
-        let share = T::narrow(time - from as f64);
-        let magnitudes = self.magnitudes[bins(from)].iter().zip(&self.magnitudes[bins(to)]);
-        for ((slot, phase), (&low, &high)) in out.iter_mut().zip(&position.phases).zip(magnitudes) {
-            let magnitude = low + (high - low) * share;
-            *slot = Complex::new(phase.re * magnitude, phase.im * magnitude);
+    /// Makes ready for so many frames.
+    fn start(&mut self, n_bins: usize, frames: usize, rate: f64) {
+        (self.rate, self.frames, self.seen, self.produced) = (rate, frames, 0, 0);
+        self.total = (frames as f64 / rate).ceil() as usize;
+        for Polar { magnitude, re, im } in [&mut self.before, &mut self.after] {
+            for values in [magnitude, re, im] {
+                values.resize(n_bins, T::zero());
+            }
         }
-        let turns = self.phases[bins(here)].iter().zip(&self.phases[bins(next)]);
+        self.frame.resize(n_bins, Complex::default());
+    }
+
+    /// Takes the next frame, and hands on the new frames that it completes.
+    fn push(&mut self, bins: &[Complex<T>], mut emit: impl FnMut(&[Complex<T>]) -> Result<()>) -> Result<()> {
+        std::mem::swap(&mut self.before, &mut self.after);
+        pulp::Arch::new().dispatch(Split { bins, polar: &mut self.after });
+        self.seen += 1;
+        if self.seen == 1 {
+            self.re.clone_from(&self.after.re);
+            self.im.clone_from(&self.after.im);
+            self.before.magnitude.clone_from(&self.after.magnitude);
+        }
+        // Beyond the last frame no phase turns, and magnitudes go on in a straight line, as librosa extrapolates them.
+        let is_last = self.seen == self.frames;
+        while self.produced < self.total {
+            let time = self.produced as f64 * self.rate;
+            let turns = time < (self.seen - 1) as f64;
+            if !turns && !is_last {
+                break;
+            }
+            let share = T::narrow(time - self.seen.saturating_sub(2) as f64);
+            let Self { before, after, re, im, frame, .. } = self;
+            pulp::Arch::new().dispatch(Step { before, after, share, turns, re, im, frame });
+            emit(&self.frame)?;
+            self.produced += 1;
+        }
+        Ok(())
+    }
+}
+
+/// Splits the bins of a frame into magnitude and phase.
+struct Split<'a, T> {
+    bins: &'a [Complex<T>],
+    polar: &'a mut Polar<T>,
+}
+
+impl<T: Sample> pulp::NullaryFnOnce for Split<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn call(self) {
+        let Polar { magnitude, re, im } = self.polar;
+        let phases = re.iter_mut().zip(im.iter_mut());
+        for ((bin, length), (re, im)) in self.bins.iter().zip(magnitude.iter_mut()).zip(phases) {
+            *length = (bin.re * bin.re + bin.im * bin.im).sqrt();
+            // The root of the smallest square is far from the smallest number, so this is infinite for 0 only.
+            let scale = T::one() / *length;
+            let there = *length > T::zero();
+            // The angle of 0 is 0, and that of −0 is π.
+            *re = if there { bin.re * scale } else { T::one().copysign(bin.re) };
+            *im = if there { bin.im * scale } else { T::zero() };
+        }
+    }
+}
+
+/// Writes the frame that lies `share` of the way from one frame to the next, and turns the phases on as they turn there.
+struct Step<'a, T> {
+    before: &'a Polar<T>,
+    after: &'a Polar<T>,
+    share: T,
+    turns: bool,
+    re: &'a mut [T],
+    im: &'a mut [T],
+    frame: &'a mut [Complex<T>],
+}
+
+impl<T: Sample> pulp::NullaryFnOnce for Step<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn call(self) {
+        let Self { before, after, share, turns, re, im, frame } = self;
+        let magnitudes = before.magnitude.iter().zip(&after.magnitude);
+        for ((slot, (&low, &high)), (&re, &im)) in frame.iter_mut().zip(magnitudes).zip(re.iter().zip(im.iter())) {
+            let magnitude = low + (high - low) * share;
+            *slot = Complex::new(re * magnitude, im * magnitude);
+        }
+        if !turns {
+            return;
+        }
         let (half, three_halves) = (T::narrow(0.5), T::narrow(1.5));
-        for (phase, (before, after)) in position.phases.iter_mut().zip(turns) {
-            let turn =
-                Complex::new(after.re * before.re + after.im * before.im, after.im * before.re - after.re * before.im);
-            let re = phase.re * turn.re - phase.im * turn.im;
-            let im = phase.re * turn.im + phase.im * turn.re;
+        let phases = before.re.iter().zip(&before.im).zip(after.re.iter().zip(&after.im));
+        for ((re, im), ((&from_re, &from_im), (&to_re, &to_im))) in re.iter_mut().zip(im).zip(phases) {
+            let (turn_re, turn_im) = (to_re * from_re + to_im * from_im, to_im * from_re - to_re * from_im);
+            let turned = (*re * turn_re - *im * turn_im, *re * turn_im + *im * turn_re);
             // One step of Newton's method keeps the length at 1 however many turns there are.
-            let correction = three_halves - half * (re * re + im * im);
-            *phase = Complex::new(re * correction, im * correction);
+            let correction = three_halves - half * (turned.0 * turned.0 + turned.1 * turned.1);
+            (*re, *im) = (turned.0 * correction, turned.1 * correction);
         }
     }
 }

@@ -1,0 +1,220 @@
+//! Adding frames up to a signal while they come.
+
+use std::sync::Arc;
+
+use realfft::num_complex::Complex;
+use realfft::{ComplexToReal, RealFftPlanner};
+
+use crate::error::{Error, Result};
+use crate::sample::Sample;
+use crate::scratch::{Lent, Pool};
+use crate::stft::{Precision, StftConfig};
+
+/// The inverse short-time Fourier transform, as [`Istft`](crate::Istft), of frames that come one by one.
+#[derive(Debug, Clone)]
+pub(super) struct OverlapAdd {
+    hop: usize,
+    /// Samples that the first frame reaches before the start of the signal.
+    left: usize,
+    single: Plan<f32>,
+    /// For `f64` samples in parity mode.
+    double: Option<Plan<f64>>,
+    pool: Pool,
+}
+
+#[derive(Clone)]
+pub(super) struct Plan<F> {
+    fft: Arc<dyn ComplexToReal<F>>,
+    /// The window, divided by the transform's length.
+    window: Vec<F>,
+    squares: Vec<F>,
+}
+
+impl<F> std::fmt::Debug for Plan<F> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Plan").field("n_fft", &self.window.len()).finish_non_exhaustive()
+    }
+}
+
+impl<F: Sample> Plan<F> {
+    fn new(window: &[f64]) -> Self {
+        Self {
+            fft: RealFftPlanner::new().plan_fft_inverse(window.len()),
+            window: window.iter().map(|&w| F::narrow(w / window.len() as f64)).collect(),
+            squares: window.iter().map(|&w| F::narrow(w * w)).collect(),
+        }
+    }
+}
+
+impl OverlapAdd {
+    pub(super) fn new(config: &StftConfig) -> Result<Self> {
+        let window = config.padded_window()?;
+        Ok(Self {
+            hop: config.hop_length(),
+            left: if config.center { config.n_fft / 2 } else { 0 },
+            single: Plan::new(&window),
+            double: (config.precision == Precision::Parity).then(|| Plan::new(&window)),
+            pool: Pool::default(),
+        })
+    }
+
+    /// Begins a signal of `length` samples from so many frames, at least one.
+    pub(super) fn begin<T: Sample>(&self, n_frames: usize, length: usize) -> Adding<'_, T> {
+        let Self { hop, left, ref single, ref double, ref pool } = *self;
+        // librosa's `length=0` means no length at all: the signal then ends with the last frame.
+        let whole = (single.window.len() + hop * (n_frames - 1)).saturating_sub(2 * left);
+        let length = if length == 0 { whole } else { length };
+        let frames = n_frames.min((length + 2 * left).div_ceil(hop));
+        let place = Place { hop, left, frames, length, next: 0 };
+        match double {
+            Some(double) if size_of::<T>() > size_of::<f32>() => Adding::Double(Sum::new(double, pool, place)),
+            _ => Adding::Single(Sum::new(single, pool, place)),
+        }
+    }
+}
+
+/// The working memory of one call.
+#[derive(Default)]
+struct Work<F> {
+    spectrum: Vec<Complex<F>>,
+    frame: Vec<F>,
+    scratch: Vec<Complex<F>>,
+    /// The sum of the frames so far, from the start of the next frame on.
+    sums: Vec<F>,
+    /// What the samples that are complete are to be divided by; and the same wherever all frames are there.
+    divisors: Vec<F>,
+    steady: Vec<F>,
+}
+
+/// Frames that are being added up to a signal. Beyond the signal it takes the memory of a few frames.
+pub(super) enum Adding<'a, T> {
+    Double(Sum<'a, T, f64>),
+    Single(Sum<'a, T, f32>),
+}
+
+impl<T: Sample> Adding<'_, T> {
+    /// How many frames reach into the signal.
+    pub(super) fn frames(&self) -> usize {
+        match self {
+            Self::Double(sum) => sum.place.frames,
+            Self::Single(sum) => sum.place.frames,
+        }
+    }
+
+    /// Adds the next frame; those that cannot reach into the signal are ignored.
+    pub(super) fn push(&mut self, spectrum: &[Complex<T>]) -> Result<()> {
+        match self {
+            Self::Double(sum) => sum.push(spectrum),
+            Self::Single(sum) => sum.push(spectrum),
+        }
+    }
+
+    /// The signal, once all frames were added.
+    pub(super) fn finish(self) -> Vec<T> {
+        match self {
+            Self::Double(sum) => sum.finish(),
+            Self::Single(sum) => sum.finish(),
+        }
+    }
+}
+
+/// Where frames and signal lie.
+struct Place {
+    hop: usize,
+    /// Samples that the first frame reaches before the start of the signal.
+    left: usize,
+    frames: usize,
+    /// Of the signal, in samples.
+    length: usize,
+    /// The stretch of `hop` samples that is completed next: the one that frame `next` starts with.
+    next: usize,
+}
+
+pub(super) struct Sum<'a, T, F: Send + 'static> {
+    plan: &'a Plan<F>,
+    work: Lent<'a, Work<F>>,
+    place: Place,
+    signal: Vec<T>,
+}
+
+impl<'a, T: Sample, F: Sample> Sum<'a, T, F> {
+    fn new(plan: &'a Plan<F>, pool: &'a Pool, place: Place) -> Self {
+        let mut work = pool.take::<Work<F>>();
+        let n_fft = plan.window.len();
+        work.spectrum.resize(1 + n_fft / 2, Complex::default());
+        work.frame.resize(n_fft, F::zero());
+        work.scratch.resize(plan.fft.get_scratch_len(), Complex::default());
+        work.sums.clear();
+        work.sums.resize(n_fft.max(place.hop), F::zero());
+        work.steady.clear();
+        let signal = Vec::with_capacity(place.length);
+        Self { plan, work, place, signal }
+    }
+
+    fn push(&mut self, spectrum: &[Complex<T>]) -> Result<()> {
+        if self.place.next == self.place.frames {
+            return Ok(());
+        }
+        let (plan, work) = (self.plan, &mut *self.work);
+        for (slot, bin) in work.spectrum.iter_mut().zip(spectrum) {
+            *slot = Complex::new(F::narrow(bin.re.widen()), F::narrow(bin.im.widen()));
+        }
+        // A real signal has real first (and, of an even length, last) bins; what else they hold is ignored.
+        work.spectrum[0].im = F::zero();
+        if plan.window.len().is_multiple_of(2) {
+            work.spectrum[plan.window.len() / 2].im = F::zero();
+        }
+        plan.fft
+            .process_with_scratch(&mut work.spectrum, &mut work.frame, &mut work.scratch)
+            .map_err(|error| Error::input("a frame", "as long as the transform", error))?;
+        for ((sum, &x), &w) in work.sums.iter_mut().zip(&work.frame).zip(&plan.window) {
+            *sum += x * w;
+        }
+        self.complete();
+        Ok(())
+    }
+
+    fn finish(mut self) -> Vec<T> {
+        let Place { hop, frames, length, .. } = self.place;
+        let end = (frames - 1) * hop + self.plan.window.len();
+        while self.place.next * hop < end && self.signal.len() < length {
+            self.complete();
+        }
+        self.signal.resize(length, T::zero());
+        self.signal
+    }
+
+    /// Hands over the stretch of samples that no later frame touches.
+    fn complete(&mut self) {
+        let Place { hop, left, frames, length, next } = self.place;
+        let (squares, work) = (&self.plan.squares, &mut *self.work);
+        let before = (squares.len() - 1) / hop;
+        let steady = next >= before && next < frames;
+        if !steady || work.steady.is_empty() {
+            work.divisors.clear();
+            work.divisors.resize(hop, F::zero());
+            for back in 0..=before.min(next) {
+                if next - back < frames {
+                    for (sum, &square) in work.divisors.iter_mut().zip(&squares[back * hop..]) {
+                        *sum += square;
+                    }
+                }
+            }
+            // Where no window reaches there is nothing to divide by.
+            let tiny = T::min_positive_value().widen();
+            work.divisors.iter_mut().filter(|sum| sum.widen() <= tiny).for_each(|sum| *sum = F::one());
+            if steady {
+                work.steady.clone_from(&work.divisors);
+            }
+        }
+        let divisors = if steady { &work.steady } else { &work.divisors };
+        let from = left.saturating_sub(next * hop).min(hop);
+        let to = hop.min(from + length - self.signal.len());
+        let stretch = work.sums[from..to].iter().zip(&divisors[from..to]);
+        self.signal.extend(stretch.map(|(&sum, &divisor)| T::narrow((sum / divisor).widen())));
+        work.sums.copy_within(hop.., 0);
+        let kept = work.sums.len() - hop;
+        work.sums[kept..].fill(F::zero());
+        self.place.next += 1;
+    }
+}
