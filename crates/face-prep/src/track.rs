@@ -1,10 +1,12 @@
 //! Following faces through a video: the same number for the same face, a box in every frame.
 //!
 //! A full search of the frame is the dear part, so the [`Tracker`] asks for one every few frames only, and between them has the
-//! detector look near the known faces alone ([`FaceDetector::detect_near`]). What was found is assigned to the tracks by overlap and
-//! distance, the best pair first. A new face is reported once it has been found often and surely enough
-//! ([`TrackerConfig::confirm`]); a face that is lost coasts for a moment, is remembered a while longer, and gets its number back when it
-//! reappears near. Boxes are smoothed by a One-Euro filter.
+//! detector look near the known faces alone ([`FaceDetector::detect_near`]). What was found is assigned to the tracks by overlap with
+//! and distance from where each should be by now, the best pair first: the assignment with the best sum (Kuhn's and Munkres's) may
+//! give up a sure pair for two doubtful ones, and a number that jumps to another face is the worse mistake. A new face is reported
+//! once it has been found often and surely enough ([`TrackerConfig::confirm`]); a face that is lost coasts for a moment, is remembered
+//! a while longer, and gets its number back when it reappears near; one that another face hides is expected to go on behind it.
+//! Boxes are smoothed by a One-Euro filter.
 
 use image::RgbImage;
 
@@ -135,9 +137,13 @@ const NEAR: f32 = 1.5;
 /// … for faces between these multiples of its size.
 const NEAR_SIDES: [f32; 2] = [0.75, 1.35];
 
-/// A hit and a track that overlap less, and whose centres lie further apart than half a face, are not the same face.
+/// A hit and a track that overlap less, and whose centres lie further apart than half a face just after the face was found, are not the
+/// same face.
 const LEAST_OVERLAP: f32 = 0.25;
 const FARTHEST: f32 = 0.5;
+
+/// Two hits, or a hit and a track, that overlap more are the same face.
+const DOUBLE: f32 = 0.5;
 
 /// A lost face may have moved this many face widths before it reappears.
 const FARTHEST_LOST: f32 = 1.0;
@@ -145,8 +151,16 @@ const FARTHEST_LOST: f32 = 1.0;
 /// Two sizes whose ratio is larger are not the same face.
 const LARGEST_RATIO: f32 = 1.7;
 
-/// The speed of a face that is not found dies away within about so many seconds.
+/// The speed of a face that is not found dies away within about so many seconds, …
 const REST: f32 = 0.15;
+
+/// … or so many where another face covers more than this share of it: it is hidden and goes on behind.
+const REST_HIDDEN: f32 = 1.0;
+const HIDDEN: f32 = 0.2;
+
+/// Faces come nearer more slowly than they move aside, while detectors tell sizes worse than places: sizes are smoothed by this share
+/// of the cutoffs.
+const SIZE_CALM: f32 = 0.5;
 
 /// What a full search that does not find an unconfirmed face takes from its evidence.
 const DOUBT: f32 = 0.5;
@@ -218,6 +232,14 @@ impl Tracker {
         let searched = if whole { index } else { self.last.map_or(index, |last| last.searched) };
         self.last = Some(Last { index, time, searched, size: image.dimensions() });
         hits.retain(|hit| hit.bbox.check().is_ok() && hit.score.is_finite());
+        hits.sort_by(|first, second| second.score.total_cmp(&first.score));
+        let mut apart: Vec<Detection> = Vec::with_capacity(hits.len());
+        for hit in hits {
+            if apart.iter().all(|surer| surer.bbox.iou(&hit.bbox) <= DOUBLE) {
+                apart.push(hit);
+            }
+        }
+        let hits = apart;
 
         self.assign(&hits, time, seconds, whole);
         Ok(self.report(time))
@@ -241,7 +263,7 @@ impl Tracker {
             missed |= track.id.is_some() && near.is_empty();
             for hit in near {
                 // Two neighbours may both have seen the same face.
-                if !hits.iter().any(|known| known.bbox.iou(&hit.bbox) > 0.5) {
+                if !hits.iter().any(|known| known.bbox.iou(&hit.bbox) > DOUBLE) {
                     hits.push(hit);
                 }
             }
@@ -255,8 +277,11 @@ impl Tracker {
         for (place, track) in self.tracks.iter().enumerate() {
             let expected = track.predict(seconds);
             let lost = track.is_lost(time, self.config.coast);
+            // Where it is now is the less sure the longer it was not found.
+            let unsure = if lost { 1.0 } else { ((time - track.found) / self.config.coast) as f32 };
+            let farthest = FARTHEST + unsure * (FARTHEST_LOST - FARTHEST);
             for (number, hit) in hits.iter().enumerate() {
-                if let Some(likeness) = likeness(&expected, &hit.bbox, lost) {
+                if let Some(likeness) = likeness(&expected, &hit.bbox, farthest, lost) {
                     pairs.push((likeness, place, number));
                 }
             }
@@ -271,9 +296,20 @@ impl Tracker {
                 self.tracks[place].found(&hits[number], time, seconds, &self.config);
             }
         }
+        let seen: Vec<BoundingBox> = self
+            .tracks
+            .iter()
+            .zip(&assigned)
+            .filter(|&(_, &assigned)| assigned)
+            .map(|(track, _)| track.bbox())
+            .collect();
         for (track, assigned) in self.tracks.iter_mut().zip(&assigned) {
             if !assigned {
-                track.coast(seconds);
+                let bbox = track.bbox();
+                let share =
+                    |seen: &BoundingBox| seen.intersection(&bbox).map_or(0.0, |shared| shared.area() / bbox.area());
+                let hidden = seen.iter().any(|seen| share(seen) > HIDDEN);
+                track.coast(seconds, if hidden { REST_HIDDEN } else { REST });
                 if track.id.is_none() && whole {
                     track.evidence -= DOUBT;
                 }
@@ -302,19 +338,19 @@ impl Tracker {
         }
     }
 
-    /// Of two tracks on one face the older stays.
+    /// A new track on a face that already has one goes. Two numbers in one place stay: one face hides the other.
     fn drop_doubles(&mut self) {
-        let mut kept: Vec<Track> = Vec::with_capacity(self.tracks.len());
-        for track in self.tracks.drain(..) {
-            let double = kept.iter().position(|other| other.bbox().iou(&track.bbox()) > 0.5);
-            match double {
-                // A lost face that another number now stands on must not come back on top of it.
-                Some(place) if kept[place].id.is_none() && track.id.is_some() => kept[place] = track,
-                Some(_) => {}
-                None => kept.push(track),
-            }
-        }
-        self.tracks = kept;
+        let boxes: Vec<(bool, BoundingBox)> =
+            self.tracks.iter().map(|track| (track.id.is_some(), track.bbox())).collect();
+        let mut place = 0;
+        self.tracks.retain(|track| {
+            let own = place;
+            place += 1;
+            let taken = |(other, &(confirmed, ref bbox)): (usize, &(bool, BoundingBox))| {
+                (confirmed || other < own) && other != own && bbox.iou(&track.bbox()) > DOUBLE
+            };
+            track.id.is_some() || !boxes.iter().enumerate().any(taken)
+        });
     }
 
     fn report(&self, time: f64) -> Vec<TrackedFace> {
@@ -383,9 +419,9 @@ impl Track {
             let [x, y, width, height] = values.map(OneEuro::new);
             (self.x, self.y, self.width, self.height) = (x, y, width, height);
         } else {
-            for (filter, value) in [&mut self.x, &mut self.y, &mut self.width, &mut self.height].into_iter().zip(values)
-            {
-                filter.update(value, seconds as f32, config.min_cutoff, config.beta, unit);
+            let filters = [&mut self.x, &mut self.y, &mut self.width, &mut self.height];
+            for ((filter, value), calm) in filters.into_iter().zip(values).zip([1.0, 1.0, SIZE_CALM, SIZE_CALM]) {
+                filter.update(value, seconds as f32, calm * config.min_cutoff, calm * config.beta, unit);
             }
         }
         self.found = time;
@@ -395,21 +431,20 @@ impl Track {
         self.detected = true;
     }
 
-    fn coast(&mut self, seconds: f64) {
-        self.x.coast(seconds as f32, REST);
-        self.y.coast(seconds as f32, REST);
+    fn coast(&mut self, seconds: f64, rest: f32) {
+        self.x.coast(seconds as f32, rest);
+        self.y.coast(seconds as f32, rest);
     }
 }
 
 /// How well a hit suits a track, or `None` when it cannot be the same face. Overlapping pairs always rank before others.
-fn likeness(expected: &BoundingBox, hit: &BoundingBox, lost: bool) -> Option<f32> {
+fn likeness(expected: &BoundingBox, hit: &BoundingBox, farthest: f32, lost: bool) -> Option<f32> {
     let ratio = expected.longer_side() / hit.longer_side();
     if !(1.0 / LARGEST_RATIO..=LARGEST_RATIO).contains(&ratio) {
         return None;
     }
     let overlap = expected.iou(hit);
     let distance = expected.center().distance(hit.center()) / expected.longer_side().max(hit.longer_side());
-    let farthest = if lost { FARTHEST_LOST } else { FARTHEST };
     if overlap < LEAST_OVERLAP && distance > farthest {
         return None;
     }

@@ -4,7 +4,7 @@
 
 use std::path::Path;
 
-use face_prep::{Error, FaceDetector, Filter, Mtcnn, MtcnnConfig, resize};
+use face_prep::{BoundingBox, Error, FaceDetector, Filter, Mtcnn, MtcnnConfig, resize};
 use image::RgbImage;
 
 /// What `MTCNN().detect_faces` of the package `mtcnn` 0.1.1 says of `astronaut.png`: left and upper edge, width and height, then the
@@ -64,6 +64,23 @@ fn threads_change_nothing() {
     alone.detect(&portrait()).unwrap();
     alone.detect(&RgbImage::new(30, 1000)).unwrap();
     assert_eq!(alone.detect(&group()).unwrap(), faces);
+}
+
+#[test]
+fn a_look_near_a_face_finds_it_alone() {
+    let Some(mut mtcnn) = mtcnn(1) else { return };
+    for face in mtcnn.detect(&group()).unwrap() {
+        let side = face.bbox.longer_side();
+        let region = BoundingBox::square(face.bbox.center(), 1.5 * side);
+        let near = mtcnn.detect_near(&group(), &region, [0.75 * side, 1.35 * side]).unwrap();
+        assert_eq!(near.len(), 1, "{near:?}");
+        assert!(near[0].bbox.iou(&face.bbox) > 0.85, "{near:?} {face:?}");
+        let eyes = [near[0], face].map(|face| face.landmarks.unwrap()[0]);
+        assert!(eyes[0].distance(eyes[1]) < 0.05 * side, "{eyes:?}");
+        assert!(mtcnn.detect_near(&group(), &region, [1.5 * side, 2.0 * side]).unwrap().is_empty());
+    }
+    let nowhere = BoundingBox::new(5.0, 5.0, 0.0, 9.0);
+    assert!(matches!(mtcnn.detect_near(&group(), &nowhere, [20.0, 90.0]), Err(Error::InvalidInput { .. })));
 }
 
 /// LibTorch's networks find what ours find: on the CPU, and on a graphics card where there is one.

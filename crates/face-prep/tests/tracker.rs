@@ -115,6 +115,100 @@ fn frames_must_come_in_order() {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 128, failure_persistence: None, ..ProptestConfig::default() })]
 
+    /// People who keep apart keep their numbers, however they move, whichever frames are left out, and whoever is not found for a moment.
+    #[test]
+    fn people_who_keep_apart_keep_their_numbers(
+        people in prop::collection::vec((40f32..110.0, 0f32..1.0, 0.02f32..0.4, 0f32..6.3), 1..7),
+        steps in prop::collection::vec((1u64..4, prop::bits::u8::ANY, -0.03f32..0.03), 30..120),
+        detect_every in 1u64..8,
+    ) {
+        // A lost face is looked for in full searches alone, and chance may hide it in many of them.
+        let config = TrackerConfig { detect_every, remember: 20.0, ..TrackerConfig::default() };
+        let (mut tracker, mut detector) = (Tracker::new(config).unwrap(), Told::default());
+        let mut numbers: Vec<Option<u64>> = vec![None; people.len()];
+        let mut index = 0;
+        let mut unseen = vec![0; people.len()];
+        for (skip, hidden, noise) in steps {
+            index += skip;
+            let time = index as f64 / 25.0;
+            // Each in a field of the frame, on an ellipse no wider than a lost face may move.
+            let place = |person: usize| {
+                let (side, share, frequency, phase) = people[person];
+                let angle = frequency * time as f32 * std::f32::consts::TAU + phase;
+                let (x, y) = (0.35 * side * angle.cos(), 0.35 * side * share * angle.sin());
+                face(106.0 + 213.0 * (person % 3) as f32 + x - side / 2.0, 120.0 + 240.0 * (person / 3) as f32 + y - side / 2.0, side)
+            };
+            detector.faces.clear();
+            for (person, unseen) in unseen.iter_mut().enumerate() {
+                // Nobody is missed three times in a row.
+                let missed = hidden >> person & 1 == 1 && *unseen < 2;
+                *unseen = if missed { *unseen + 1 } else { 0 };
+                if !missed {
+                    let mut found = place(person);
+                    found.bbox.x += noise * found.bbox.width;
+                    found.bbox = found.bbox.scaled(1.0 + noise);
+                    detector.faces.push(found);
+                }
+            }
+            for tracked in tracker.step(&frame(), index, time, &mut detector).unwrap() {
+                let center = tracked.bbox.center();
+                let person = (center.x / 213.4) as usize + 3 * (center.y / 240.0) as usize;
+                prop_assert!(person < people.len(), "{tracked:?}");
+                let number = *numbers[person].get_or_insert(tracked.track);
+                prop_assert_eq!(number, tracked.track, "person {} at frame {}", person, index);
+            }
+        }
+        let mut known: Vec<u64> = numbers.iter().flatten().copied().collect();
+        known.sort_unstable();
+        known.dedup();
+        prop_assert_eq!(known.len(), people.len());
+    }
+
+    /// Two faces that pass each other, the farther one hidden while they overlap, keep their numbers.
+    #[test]
+    fn faces_that_cross_keep_their_numbers(
+        near in 70f32..110.0, share in 0.6f32..0.95, speeds in (2f32..9.0, 2f32..9.0), offset in -0.6f32..0.6, detect_every in 1u64..8,
+    ) {
+        let config = TrackerConfig { detect_every, ..TrackerConfig::default() };
+        let (mut tracker, mut detector) = (Tracker::new(config).unwrap(), Told::default());
+        let far = near * share;
+        // They meet in the middle after 25 frames.
+        for index in 0..50u64 {
+            let way = index as f32 - 25.0;
+            let first = face(320.0 + speeds.0 * way - near / 2.0, 200.0, near);
+            let second = face(320.0 - speeds.1 * way - far / 2.0, 200.0 + offset * near, far);
+            let hidden = first.bbox.iou(&second.bbox) > 0.2;
+            detector.faces = if hidden { vec![first] } else { vec![first, second] };
+            let faces = tracker.step(&frame(), index, index as f64 / 25.0, &mut detector).unwrap();
+            for tracked in faces.iter().filter(|tracked| tracked.detected && !hidden) {
+                let [own, other] = if tracked.track % 2 == 1 { [first, second] } else { [second, first] };
+                let distance = |face: &Detection| face.bbox.center().distance(tracked.bbox.center());
+                prop_assert!(distance(&own) < distance(&other), "frame {}: {:?}, {:?}, {:?}", index, faces, first, second);
+                prop_assert!(tracked.track <= 2);
+            }
+        }
+    }
+
+    /// A face that goes away keeps its number for as long as it is remembered, and no longer.
+    #[test]
+    fn a_face_is_remembered_as_long_as_said(away in 1u64..100, coast in 0f64..0.5, remember in 0.6f64..3.0, drift in -20f32..20.0) {
+        let config = TrackerConfig { coast, remember, ..TrackerConfig::default() };
+        let (mut tracker, mut detector) = (Tracker::new(config).unwrap(), Told::default());
+        let mut last = Vec::new();
+        for index in 0..20 + away + 20 {
+            let here = !(20..20 + away).contains(&index);
+            let x = 200.0 + if index < 20 { 0.0 } else { drift };
+            detector.faces = if here { vec![face(x, 100.0, 100.0)] } else { vec![] };
+            last = tracker.step(&frame(), index, index as f64 / 25.0, &mut detector).unwrap();
+        }
+        // From the last frame with the face to the next one with it.
+        let gap = (away + 1) as f64 / 25.0;
+        if (gap - remember).abs() > 0.05 {
+            prop_assert_eq!(last[0].track, if gap < remember { 1 } else { 2 });
+        }
+        prop_assert_eq!(last.len(), 1);
+    }
+
     /// Whatever is detected: no number twice in a frame, finite boxes, never more faces than allowed, numbers that never return
     /// to another place than theirs after they were forgotten.
     #[test]

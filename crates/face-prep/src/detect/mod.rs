@@ -47,24 +47,33 @@ pub trait FaceDetector: Send {
         region: &BoundingBox,
         sides: [f32; 2],
     ) -> Result<Vec<Detection>, Error> {
-        region.check()?;
-        let Some(inside) = region.clipped(image.width(), image.height()) else { return Ok(Vec::new()) };
-        let (x, y) = (inside.x.floor(), inside.y.floor());
-        let (width, height) = ((inside.right().ceil() - x) as u32, (inside.bottom().ceil() - y) as u32);
-        let cut = image::imageops::crop_imm(image, x as u32, y as u32, width, height).to_image();
-        let mut found = self.detect(&cut)?;
-        found.retain(|detection| (sides[0]..=sides[1]).contains(&detection.bbox.longer_side()));
-        for detection in &mut found {
-            detection.bbox.x += x;
-            detection.bbox.y += y;
-            for point in detection.landmarks.iter_mut().flatten() {
-                point.x += x;
-                point.y += y;
-            }
-        }
-        Ok(found)
+        search_cut(image, region, sides, |cut| self.detect(cut))
     }
 
     /// A short name for reports, such as `cascade`.
     fn name(&self) -> &str;
+}
+
+/// [`FaceDetector::detect_near`] by a search of the region cut out.
+fn search_cut(
+    image: &RgbImage,
+    region: &BoundingBox,
+    sides: [f32; 2],
+    search: impl FnOnce(&RgbImage) -> Result<Vec<Detection>, Error>,
+) -> Result<Vec<Detection>, Error> {
+    region.check()?;
+    let Some(inside) = region.clipped(image.width(), image.height()) else { return Ok(Vec::new()) };
+    let (x, y) = (inside.x.floor(), inside.y.floor());
+    let (width, height) = ((inside.right().ceil() - x) as u32, (inside.bottom().ceil() - y) as u32);
+    let mut found = search(&image::imageops::crop_imm(image, x as u32, y as u32, width, height).to_image())?;
+    found.retain(|detection| (sides[0]..=sides[1]).contains(&detection.bbox.longer_side()));
+    for detection in &mut found {
+        detection.bbox.x += x;
+        detection.bbox.y += y;
+        for point in detection.landmarks.iter_mut().flatten() {
+            point.x += x;
+            point.y += y;
+        }
+    }
+    Ok(found)
 }

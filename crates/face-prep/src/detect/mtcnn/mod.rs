@@ -21,7 +21,7 @@ use self::candidate::{Candidate, Overlap, suppress};
 use self::networks::{Cell, Networks, Scratch, Verdict, cells};
 use self::pixels::{Level, Picture};
 use super::{Detection, FaceDetector};
-use crate::Error;
+use crate::{BoundingBox, Error};
 
 /// How MTCNN is run.
 #[derive(Debug, Clone, PartialEq)]
@@ -144,9 +144,23 @@ impl Mtcnn {
         &self.config
     }
 
+    /// The faces between about these two sizes.
+    fn search(&mut self, image: &RgbImage, smallest: u32, largest: f64) -> Result<Vec<Detection>, Error> {
+        let pixels = u64::from(image.width()) * u64::from(image.height());
+        if pixels == 0 || pixels > self.config.max_pixels {
+            let expected = format!("1 to {} pixels", self.config.max_pixels);
+            return Err(Error::input("picture", expected, format!("{}x{}", image.width(), image.height())));
+        }
+        let picture = Picture::new(image);
+        let candidates = self.propose(&picture, smallest, largest)?;
+        let candidates = self.refine(&picture, &candidates)?;
+        let faces = self.decide(&picture, &candidates)?;
+        Ok(faces.iter().map(Candidate::detection).collect())
+    }
+
     /// First network, on every size: where a face might be.
-    fn propose(&mut self, picture: &Picture, smallest: u32) -> Result<Vec<Candidate>, Error> {
-        let levels = self.levels(picture, smallest);
+    fn propose(&mut self, picture: &Picture, smallest: u32, largest: f64) -> Result<Vec<Candidate>, Error> {
+        let levels = self.levels(picture, smallest, largest);
         let mut all = Vec::new();
         for (level, mut cells) in levels.iter().zip(self.cells(picture, &levels)?) {
             // Column by column, as the package counts: of equally sure candidates the last one wins.
@@ -168,16 +182,17 @@ impl Mtcnn {
         Ok(all)
     }
 
-    /// The pyramid, from the largest picture to the smallest.
-    fn levels(&self, picture: &Picture, smallest: u32) -> Vec<Level> {
+    /// The pyramid, from the largest picture to the smallest: faces of `smallest` pixels and more fill the network's window in the
+    /// first, those of `largest` at most in the last.
+    fn levels(&self, picture: &Picture, smallest: u32, largest: f64) -> Vec<Level> {
         let base = 12.0 / f64::from(smallest);
         let mut shorter = picture.width.min(picture.height) as f64 * base;
         let mut levels = Vec::new();
         for step in 0u8.. {
-            if shorter < 12.0 {
+            let scale = base * self.config.scale_factor.powf(f64::from(step));
+            if shorter < 12.0 || 12.0 / scale > largest {
                 break;
             }
-            let scale = base * self.config.scale_factor.powf(f64::from(step));
             levels.push(Level::new((picture.width, picture.height), scale));
             shorter *= self.config.scale_factor;
         }
@@ -298,17 +313,20 @@ fn candidate(cell: &Cell, scale: f64, alone: bool) -> Candidate {
 impl FaceDetector for Mtcnn {
     /// The score is that of the third network.
     fn detect(&mut self, image: &RgbImage) -> Result<Vec<Detection>, Error> {
-        let pixels = u64::from(image.width()) * u64::from(image.height());
-        if pixels == 0 || pixels > self.config.max_pixels {
-            let expected = format!("1 to {} pixels", self.config.max_pixels);
-            return Err(Error::input("picture", expected, format!("{}x{}", image.width(), image.height())));
-        }
         let smallest = self.config.min_face_size.unwrap_or((image.width().min(image.height()) / 10).max(20));
-        let picture = Picture::new(image);
-        let candidates = self.propose(&picture, smallest)?;
-        let candidates = self.refine(&picture, &candidates)?;
-        let faces = self.decide(&picture, &candidates)?;
-        Ok(faces.iter().map(Candidate::detection).collect())
+        self.search(image, smallest, f64::INFINITY)
+    }
+
+    fn detect_near(
+        &mut self,
+        image: &RgbImage,
+        region: &BoundingBox,
+        sides: [f32; 2],
+    ) -> Result<Vec<Detection>, Error> {
+        // The window of the first network is a square about the face, a little larger or smaller.
+        let smallest = (0.8 * sides[0]) as u32;
+        let smallest = smallest.max(self.config.min_face_size.unwrap_or(12)).max(12);
+        super::search_cut(image, region, sides, |cut| self.search(cut, smallest, 1.25 * f64::from(sides[1])))
     }
 
     fn name(&self) -> &str {
