@@ -83,7 +83,9 @@ fn decode(reader: BufReader<File>, bytes: usize, magic: &[u8], path: &Path) -> R
     match magic {
         #[cfg(feature = "wav")]
         [b'R', b'I', b'F', b'F', _, _, _, _, b'W', b'A', b'V', b'E'] => {
-            wav::decode(reader, bytes).map_err(|error| at(path, error))
+            let mut reader = reader;
+            let decoded = crate::wav::decode(&mut reader, bytes).map_err(Failure::Io);
+            decoded.and_then(|audio| audio.map_err(Failure::Format)).map_err(|error| at(path, error))
         }
         #[cfg(feature = "flac")]
         [b'f', b'L', b'a', b'C', ..] => flac::decode(reader, bytes).map_err(|error| at(path, error)),
@@ -123,46 +125,6 @@ fn at(path: &Path, failure: Failure) -> Error {
         }
         Failure::Io(source) => Error::Decode { path: path.to_owned(), source: source.into() },
         Failure::Format(source) => Error::Decode { path: path.to_owned(), source },
-    }
-}
-
-#[cfg(feature = "wav")]
-mod wav {
-    use hound::{SampleFormat, WavReader};
-
-    use super::{Audio, Failure, Read, Seek};
-
-    impl From<hound::Error> for Failure {
-        fn from(error: hound::Error) -> Self {
-            match error {
-                hound::Error::IoError(error) => Self::Io(error),
-                error => Self::Format(error.into()),
-            }
-        }
-    }
-
-    pub(super) fn decode(mut reader: impl Read + Seek, bytes: usize) -> Result<Audio, Failure> {
-        if let Some(audio) = crate::wav_f64::decode(&mut reader, bytes).map_err(Failure::Io)? {
-            return Ok(audio);
-        }
-        reader.rewind().map_err(Failure::Io)?;
-        let reader = WavReader::new(reader)?;
-        let spec = reader.spec();
-        let mut samples = Vec::with_capacity((reader.len() as usize).min(bytes));
-        match spec.sample_format {
-            SampleFormat::Float => {
-                for sample in reader.into_samples::<f32>() {
-                    samples.push(sample?);
-                }
-            }
-            SampleFormat::Int => {
-                let scale = 1.0 / (1_u64 << (spec.bits_per_sample.clamp(1, 32) - 1)) as f32;
-                for sample in reader.into_samples::<i32>() {
-                    samples.push(sample? as f32 * scale);
-                }
-            }
-        }
-        Ok(Audio { samples, sample_rate: spec.sample_rate, channels: spec.channels })
     }
 }
 

@@ -30,7 +30,7 @@ mod temporal;
 mod tuning;
 mod voice;
 #[cfg(feature = "wav")]
-mod wav_f64;
+mod wav;
 mod window;
 
 pub use audio::{Audio, load, to_mono};

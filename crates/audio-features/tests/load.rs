@@ -79,6 +79,120 @@ fn damaged_files_are_errors_or_short_and_never_panic() {
     }
 }
 
+/// A WAV file from its parts, so that any format can stand in it.
+fn wav_bytes(tag: u16, channels: u16, bits: u16, extension: &[u8], data: &[u8]) -> Vec<u8> {
+    let block = channels * bits / 8;
+    let mut format = Vec::new();
+    for field in [tag, channels] {
+        format.extend(field.to_le_bytes());
+    }
+    format.extend(16_000_u32.to_le_bytes());
+    format.extend((16_000 * u32::from(block)).to_le_bytes());
+    for field in [block, bits] {
+        format.extend(field.to_le_bytes());
+    }
+    format.extend(extension);
+    let mut body = b"WAVE".to_vec();
+    // An odd chunk, with its padding byte, stands before the samples.
+    for (name, content) in [(b"fmt ", &format[..]), (b"LIST", b"odd"), (b"data", data)] {
+        body.extend(name);
+        body.extend((content.len() as u32).to_le_bytes());
+        body.extend(content);
+        body.resize(body.len() + content.len() % 2, 0);
+    }
+    let mut file = b"RIFF".to_vec();
+    file.extend((body.len() as u32).to_le_bytes());
+    file.extend(body);
+    file
+}
+
+#[test]
+fn floats_of_64_bits_odd_chunks_and_wrong_lengths() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("sound.wav");
+    let data: Vec<u8> = [0.5_f64, -0.25, 1.0, 0.0].iter().flat_map(|x| x.to_le_bytes()).collect();
+    let mut bytes = wav_bytes(3, 2, 64, &[], &data);
+    let length = bytes.len() - data.len() - 4;
+    // The length itself, none, more than there is, and one that ends within a frame.
+    for (promised, frames) in [(32, 2), (0, 2), (u32::MAX, 2), (31, 1)] {
+        bytes[length..length + 4].copy_from_slice(&u32::to_le_bytes(promised));
+        std::fs::write(&path, &bytes).unwrap();
+        let audio = load(&path).unwrap();
+        assert_eq!(audio.samples, [0.5, -0.25, 1.0, 0.0][..2 * frames], "{promised} bytes promised");
+        assert_eq!((audio.channels, audio.sample_rate), (2, 16_000));
+    }
+    std::fs::write(&path, wav_bytes(3, 2, 16, &[], &data)).unwrap();
+    assert!(matches!(load(&path), Err(Error::Decode { .. })));
+}
+
+/// Whatever stands in a file's first bytes, it is loaded or refused, in good time and without inventing samples.
+///
+/// A few thousand mutations in every run; `AUDIO_FEATURES_MUTATIONS=1000000` asks for more.
+#[test]
+fn mutated_headers_never_panic_hang_or_invent_sound() {
+    let wanted: u64 =
+        std::env::var("AUDIO_FEATURES_MUTATIONS").map_or(4000, |number| number.parse().expect("a number of mutations"));
+    let data: Vec<u8> = (0..240_u32).map(|n| (n * 37 % 251) as u8).collect();
+    let mut extension = vec![22, 0, 16, 0, 3, 0, 0, 0, 1, 0];
+    extension.extend([0, 0, 0, 0, 16, 0, 128, 0, 0, 170, 0, 56, 155, 113]);
+    let flac = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/sound/stereo_24bit.flac");
+    let files = [
+        wav_bytes(1, 1, 8, &[], &data),
+        wav_bytes(1, 2, 16, &[], &data),
+        wav_bytes(1, 3, 24, &[], &data),
+        wav_bytes(3, 1, 32, &[0, 0], &data),
+        wav_bytes(3, 2, 64, &[], &data),
+        wav_bytes(0xfffe, 2, 16, &extension, &data),
+        std::fs::read(flac).unwrap(),
+    ];
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("mutated");
+    for file in &files {
+        std::fs::write(&path, file).unwrap();
+        load(&path).unwrap();
+    }
+
+    // Xorshift: Marsaglia's generator is random enough to choose bytes by.
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut random = move |below: usize| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        (state >> 11) as usize % below
+    };
+    const TELLING: [u8; 12] = [0, 1, 2, 3, 4, 8, 16, 24, 32, 64, 128, 255];
+    let (mut loaded, mut refused) = (0_u64, 0_u64);
+    for turn in 0..wanted {
+        let kind = turn as usize % files.len();
+        let mut bytes = files[kind].clone();
+        for _ in 0..1 + random(4) {
+            let position = random(80.min(bytes.len()));
+            bytes[position] = if random(2) == 0 { random(256) as u8 } else { TELLING[random(TELLING.len())] };
+        }
+        if random(4) == 0 {
+            bytes.truncate(random(bytes.len()));
+        }
+        std::fs::write(&path, &bytes).unwrap();
+        let start = std::time::Instant::now();
+        match load(&path) {
+            Ok(audio) => {
+                loaded += 1;
+                assert!(audio.channels > 0, "{bytes:?}");
+                // A sample of a WAV file takes a byte at least; the FLAC file holds 800.
+                let most = if kind + 1 == files.len() { 800 } else { bytes.len() };
+                assert!(audio.samples.len() <= most, "{} samples: {bytes:?}", audio.samples.len());
+            }
+            Err(error) => {
+                refused += 1;
+                assert!(error.to_string().contains("mutated"), "no path in {error}");
+            }
+        }
+        assert!(start.elapsed().as_secs() < 20, "{bytes:?}");
+    }
+    assert!(loaded > wanted / 20 && refused > wanted / 20, "{loaded} loaded, {refused} refused");
+    println!("{wanted} mutated headers: {loaded} loaded, {refused} refused");
+}
+
 #[test]
 fn flac_of_24_bits_in_stereo() {
     let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/sound/stereo_24bit.flac");
