@@ -211,7 +211,9 @@ impl Chroma {
         }
         let mut work = self.start_tuning();
         each_channel(signals.view(), |samples| {
-            self.stft().spectrogram_blocks(samples, 2.0, |_, block| self.collect_peaks(block, &mut work))?;
+            let signal = self.stft().framed(samples)?;
+            let frames = 0..signal.frames();
+            self.stft().spectrogram_blocks(&signal, frames, 2.0, |block| self.collect_peaks(&block, &mut work))?;
             Ok(ndarray::arr0(()))
         })?;
         let tuned = Self::new(&ChromaConfig { tuning: Some(self.heard_tuning(&mut work)?), ..self.config().clone() })?;

@@ -1,16 +1,19 @@
 //! The twelve pitch classes.
 
+use std::ops::Range;
+
 use ndarray::{Array2, ArrayView2, ArrayViewMut2};
 
 use crate::convert::hz_to_octs;
 use crate::error::{Error, Result};
 use crate::frame::LONGEST_FRAME;
-use crate::linalg::{GROUP, multiply_frames};
+use crate::lanes::{Block, Lanes, blocks_of, store};
+use crate::linalg::{GROUP, multiply_bins};
 use crate::mel::check_rate;
 use crate::normalize::Norm;
-use crate::sample::Sample;
+use crate::sample::{Sample, check_finite};
 use crate::scratch::Pool;
-use crate::stft::{BLOCK, Stft, StftConfig};
+use crate::stft::{Framed, Stft, StftConfig};
 use crate::tuning::{PeakFinder, Peaks, PiptrackConfig};
 
 /// Settings of a chroma filter bank, by librosa's names and with its defaults.
@@ -72,10 +75,18 @@ pub fn chroma_filters(config: &ChromaFilterConfig) -> Result<Array2<f32>> {
 #[derive(Debug, Clone)]
 struct FilterDesign {
     config: ChromaFilterConfig,
-    /// Place of every bin on the scale of classes when the tuning is 0.
-    places: Vec<f64>,
-    /// How many classes every bin is wide, at least 1.
-    widths: Vec<f64>,
+    bins: Vec<BinDesign>,
+}
+
+/// A bin weighs every class by a bell curve of their distance d: e^(−2·(d/width)²).
+#[derive(Debug, Clone, Copy)]
+struct BinDesign {
+    /// Its place on the scale of classes when the tuning is 0.
+    place: f64,
+    /// 2/width², where the width is in classes and at least 1.
+    steepness: f64,
+    /// e^(−steepness).
+    fall: f64,
 }
 
 impl FilterDesign {
@@ -102,13 +113,13 @@ impl FilterDesign {
         // One bin more than is drawn, for the width of the last. The bin at 0 Hz has no place; it gets one far below.
         let mut places: Vec<f64> = (0..=n_fft / 2 + 1).map(|bin| place(bin.max(1))).collect();
         places[0] -= 1.5 * classes;
-        let mut widths: Vec<f64> = places.windows(2).map(|pair| (pair[1] - pair[0]).max(1.0)).collect();
+        let mut bins: Vec<BinDesign> =
+            places.windows(2).map(|pair| BinDesign::new(pair[0], (pair[1] - pair[0]).max(1.0))).collect();
         if n_fft == 2 {
             // The transform has no bin beyond the last one; librosa takes its width to be 1.
-            widths[1] = 1.0;
+            bins[1] = BinDesign::new(places[1], 1.0);
         }
-        places.pop();
-        Ok(Self { config: config.clone(), places, widths })
+        Ok(Self { config: config.clone(), bins })
     }
 
     /// Calls `write(bin, weights)` with the weights of every class, bin by bin; `weights` is working memory.
@@ -120,13 +131,17 @@ impl FilterDesign {
         let classes = n_chroma as f64;
         let half = (classes / 2.0).round_ties_even();
         let turn = if base_c { 3 * (n_chroma / 12) } else { 0 };
-        weights.resize(n_chroma, 0.0);
-        for (bin, (place, width)) in self.places.iter().zip(&self.widths).enumerate() {
-            let place = place - tuning;
+        weights.resize(2 * n_chroma, 0.0);
+        let (curve, weights) = weights.split_at_mut(n_chroma);
+        for (bin, design) in self.bins.iter().enumerate() {
+            let place = design.place - tuning;
+            // The distance from class c is whole + part − half − c, wrapped round so that it lies between −half and half.
+            let distance = (place + half).rem_euclid(classes);
+            let (whole, part) = ((distance.floor() as usize).min(n_chroma - 1), distance.fract());
+            design.curve(part, curve, half as usize);
             for class in 0..n_chroma {
-                let distance = (place - class as f64 + half + 10.0 * classes).rem_euclid(classes) - half;
                 // Row `class` of the bank from A is row `class − turn` of the bank from C.
-                weights[(class + n_chroma - turn) % n_chroma] = (-0.5 * (2.0 * distance / width).powi(2)).exp();
+                weights[(class + n_chroma - turn) % n_chroma] = curve[(whole + n_chroma - class) % n_chroma];
             }
             norm.apply(weights);
             if let Some(octwidth) = octwidth {
@@ -136,6 +151,37 @@ impl FilterDesign {
             write(bin, weights);
         }
         Ok(())
+    }
+}
+
+impl BinDesign {
+    fn new(place: f64, width: f64) -> Self {
+        let steepness = 2.0 / (width * width);
+        Self { place, steepness, fall: (-steepness).exp() }
+    }
+
+    /// The bell curve at `part − half`, `part − half + 1`, and so on.
+    ///
+    /// From one value to the next it changes by a factor which itself changes by the same factor every time, so two
+    /// exponentials are enough for all of it.
+    fn curve(self, part: f64, curve: &mut [f64], half: usize) {
+        let (below, above) = curve.split_at_mut(half.min(curve.len() - 1));
+        let top = (-self.steepness * part * part).exp();
+        let tilt = (-2.0 * self.steepness * part).exp();
+        let change = self.fall * self.fall;
+        let (mut value, mut factor) = (top, tilt * self.fall);
+        for slot in above {
+            *slot = value;
+            value *= factor;
+            factor *= change;
+        }
+        factor = self.fall / tilt;
+        value = top;
+        for slot in below.iter_mut().rev() {
+            value *= factor;
+            factor *= change;
+            *slot = value;
+        }
     }
 }
 
@@ -207,17 +253,13 @@ struct Bank<T> {
 /// Weights below this are left out. The largest weight of a bin is near 1, and `f32` holds seven digits.
 const NEGLIGIBLE: f64 = 1e-17;
 
-/// A spectrogram, frame by frame.
-#[derive(Debug, Default)]
-struct Frames<T>(Vec<T>);
-
 /// The working memory of one call.
 #[derive(Debug, Default)]
 pub(crate) struct ChromaWork<T> {
     weights: Vec<f64>,
     bank: Bank<T>,
     peaks: Peaks<T>,
-    sums: Vec<[T; GROUP]>,
+    classes: Vec<Lanes<T>>,
     frame: Vec<T>,
 }
 
@@ -283,22 +325,20 @@ impl Chroma {
     /// As [`Chroma::process`], and [`Error::WrongShape`] when `out` is not `[n_chroma, n_frames]`.
     pub fn process_into<T: Sample>(&self, samples: &[T], mut out: ArrayViewMut2<'_, T>) -> Result<()> {
         self.stft.check_out(samples.len(), self.config.n_chroma, out.shape())?;
+        let signal = self.stft.framed(samples)?;
+        if let Some(tuning) = self.config.tuning {
+            return self.tuned(&signal, 0..signal.frames(), tuning, out);
+        }
         let mut work = self.pool.take::<ChromaWork<T>>();
         let work = &mut *work;
-        if let Some(tuning) = self.config.tuning {
-            self.tune(work, tuning)?;
-            return self.stft.spectrogram_blocks(samples, 2.0, |first, block| {
-                self.apply_block(block, work, |t, classes| store(classes, first + t, &mut out));
-            });
-        }
         work.forget_peaks();
         self.stft.spectrogram_twice(
-            samples,
+            &signal,
             2.0,
             work,
-            |work, block| self.collect_peaks(block, work),
+            |work, block| self.collect_peaks(&block, work),
             |work| self.tune_to_peaks(work),
-            |work, first, block| self.apply_block(block, work, |t, classes| store(classes, first + t, &mut out)),
+            |work, block| store(self.classes(&block, work), block.frames, block.first, &mut out),
         )
     }
 
@@ -331,37 +371,52 @@ impl Chroma {
         if out.dim() != (n_chroma, spectrogram.ncols()) {
             return Err(Error::shape("the output", &[n_chroma, spectrogram.ncols()], out.shape()));
         }
-        let mut copy = self.pool.take::<Frames<T>>();
-        let by_frame = spectrogram.reversed_axes();
-        let frames = match by_frame.as_slice() {
-            Some(frames) => frames,
-            None => {
-                copy.0.clear();
-                copy.0.extend(by_frame.iter().copied());
-                &copy.0
-            }
-        };
-        crate::sample::check_finite(frames)?;
+        if spectrogram.iter().any(|x| !x.is_finite()) {
+            check_finite(&spectrogram.t().iter().copied().collect::<Vec<T>>())?;
+        }
         let mut work = self.pool.take::<ChromaWork<T>>();
+        let mut bins = self.pool.take::<Vec<Lanes<T>>>();
         match self.config.tuning {
             Some(tuning) => self.tune(&mut work, tuning)?,
             None => {
                 work.forget_peaks();
-                self.collect_peaks(frames, &mut work);
+                blocks_of(spectrogram, &mut bins, |block| self.collect_peaks(&block, &mut work));
                 self.tune_to_peaks(&mut work)?;
             }
         }
-        for (index, block) in frames.chunks(BLOCK * n_bins).enumerate() {
-            self.apply_block(block, &mut work, |t, classes| store(classes, index * BLOCK + t, &mut out));
-        }
+        blocks_of(spectrogram, &mut bins, |block| {
+            store(self.classes(&block, &mut work), block.frames, block.first, &mut out);
+        });
         Ok(())
     }
 
+    /// The classes of some frames of a signal, whose tuning is known.
+    pub(crate) fn tuned<T: Sample>(
+        &self,
+        signal: &Framed<'_, T>,
+        frames: Range<usize>,
+        tuning: f64,
+        mut out: ArrayViewMut2<'_, T>,
+    ) -> Result<()> {
+        let mut work = self.pool.take::<ChromaWork<T>>();
+        self.tune(&mut work, tuning)?;
+        let start = frames.start;
+        self.stft.spectrogram_blocks(signal, frames, 2.0, |block| {
+            store(self.classes(&block, &mut work), block.frames, block.first - start, &mut out);
+        })
+    }
+
+    /// The peaks of some frames of a signal.
+    #[cfg(feature = "rayon")]
+    pub(crate) fn peaks_of<T: Sample>(&self, signal: &Framed<'_, T>, frames: Range<usize>) -> Result<Peaks<T>> {
+        let mut peaks = Peaks::default();
+        self.stft.spectrogram_blocks(signal, frames, 2.0, |block| peaks.collect_block(&self.finder, &block))?;
+        Ok(peaks)
+    }
+
     /// Adds the peaks of a block of frames to those found so far.
-    pub(crate) fn collect_peaks<T: Sample>(&self, block: &[T], work: &mut ChromaWork<T>) {
-        for frame in block.chunks_exact(self.stft.n_bins()) {
-            work.peaks.collect(&self.finder, frame);
-        }
+    pub(crate) fn collect_peaks<T: Sample>(&self, block: &Block<'_, Lanes<T>>, work: &mut ChromaWork<T>) {
+        work.peaks.collect_block(&self.finder, block);
     }
 
     /// Tunes the bank by the peaks found so far.
@@ -380,7 +435,7 @@ impl Chroma {
         work.peaks.tuning(0.01, self.config.n_chroma)
     }
 
-    fn tune<T: Sample>(&self, work: &mut ChromaWork<T>, tuning: f64) -> Result<()> {
+    pub(crate) fn tune<T: Sample>(&self, work: &mut ChromaWork<T>, tuning: f64) -> Result<()> {
         if work.bank.tuning == Some(tuning) {
             return Ok(());
         }
@@ -405,34 +460,26 @@ impl Chroma {
         Ok(())
     }
 
-    /// Calls `write(frame, classes)` with the normalised classes of every frame of a block.
-    pub(crate) fn apply_block<T: Sample>(
+    /// The normalised classes of a block of frames.
+    pub(crate) fn classes<'w, T: Sample>(
         &self,
-        block: &[T],
-        work: &mut ChromaWork<T>,
-        mut write: impl FnMut(usize, &[T]),
-    ) {
-        let ChromaWork { bank, sums, frame, .. } = work;
-        let (n_chroma, frames) = (self.config.n_chroma, block.len() / self.stft.n_bins());
-        frame.resize(BLOCK * n_chroma, T::zero());
-        sums.resize(BLOCK, [T::zero(); GROUP]);
-        for (index, group) in bank.groups.iter().enumerate() {
-            multiply_frames(group, block, &mut sums[..frames]);
-            let classes = index * GROUP..n_chroma.min((index + 1) * GROUP);
-            for (t, sums) in sums[..frames].iter().enumerate() {
-                frame[t * n_chroma..][classes.clone()].copy_from_slice(&sums[..classes.len()]);
-            }
+        block: &Block<'_, Lanes<T>>,
+        work: &'w mut ChromaWork<T>,
+    ) -> &'w [Lanes<T>] {
+        let ChromaWork { bank, classes, frame, .. } = work;
+        let n_chroma = self.config.n_chroma;
+        classes.clear();
+        for group in &bank.groups {
+            classes.extend_from_slice(&multiply_bins(group, block.bins));
         }
-        for (t, classes) in frame.chunks_exact_mut(n_chroma).take(frames).enumerate() {
-            self.config.norm.apply(classes);
-            write(t, classes);
+        classes.truncate(n_chroma);
+        frame.resize(n_chroma, T::zero());
+        for lane in 0..block.frames {
+            frame.iter_mut().zip(&*classes).for_each(|(x, class)| *x = class.0[lane]);
+            self.config.norm.apply(frame);
+            frame.iter().zip(&mut *classes).for_each(|(&x, class)| class.0[lane] = x);
         }
-    }
-}
-
-fn store<T: Sample>(classes: &[T], frame: usize, out: &mut ArrayViewMut2<'_, T>) {
-    for (class, &value) in classes.iter().enumerate() {
-        out[[class, frame]] = value;
+        classes
     }
 }
 

@@ -3,6 +3,7 @@
 use ndarray::{Array, ArrayBase, ArrayViewMutD, Axis, Data, Dimension};
 
 use crate::error::{Error, Result};
+use crate::lanes::{Kernel, LANES, Lanes, Largest, vectorized};
 use crate::sample::Sample;
 
 /// The value that counts as 0 dB (librosa's `ref`).
@@ -108,11 +109,12 @@ where
     config.check()?;
     let mut magnitude = amplitude.mapv(|x| x.abs());
     per_channel(magnitude.view_mut().into_dyn(), &mut |values| {
-        let reference = reference_value(values, config.reference)?;
+        let reference = reference_value(|| values.iter().copied(), config.reference)?;
         for value in values.iter_mut() {
             *value = *value * *value;
         }
-        convert(values, reference * reference, config.amin * config.amin, config.top_db)
+        convert(values, reference * reference, config.amin * config.amin, config.top_db);
+        Ok(())
     })?;
     Ok(magnitude)
 }
@@ -141,8 +143,9 @@ where
 pub(crate) fn in_place<T: Sample>(power: ArrayViewMutD<'_, T>, config: &DbConfig) -> Result<()> {
     config.check()?;
     per_channel(power, &mut |values| {
-        let reference = reference_value(values, config.reference)?;
-        convert(values, reference, config.amin, config.top_db)
+        let reference = reference_value(|| values.iter().copied(), config.reference)?;
+        convert(values, reference, config.amin, config.top_db);
+        Ok(())
     })
 }
 
@@ -163,22 +166,64 @@ fn per_channel<T: Sample>(mut array: ArrayViewMutD<'_, T>, f: &mut dyn FnMut(&mu
     Ok(())
 }
 
-fn reference_value<T: Sample>(values: &[T], reference: Reference) -> Result<f64> {
-    if values.is_empty() {
+/// Decibels of a block of frames over `reference`, in place.
+pub(crate) fn log_lanes<T: Sample>(bands: &mut [Lanes<T>], amin: f64, reference: f64) {
+    vectorized(LogLanes { bands, scale: Scale::new(amin, reference) });
+}
+
+/// [`power_to_db`] of the bands of `frames` frames, block by block, in place, but for the cut: the result is what lies below
+/// it is to be raised to. Over a [`Reference::Value`] the bands are in decibels already.
+pub(crate) fn floor_of_blocks<T: Sample>(
+    bands: &mut [Lanes<T>],
+    n_bands: usize,
+    frames: usize,
+    config: &DbConfig,
+) -> Result<T> {
+    // The last block may have lanes without a frame. They repeat the last frame, so as not to count as anything new.
+    let last = (frames - 1) % LANES;
+    let start = bands.len() - n_bands;
+    for band in &mut bands[start..] {
+        let value = band.0[last];
+        band.0[last..].fill(value);
+    }
+    if !matches!(config.reference, Reference::Value(_)) {
+        let valid = |index: usize| if index < start { LANES } else { last + 1 };
+        let values = || bands.iter().enumerate().flat_map(|(index, band)| band.0[..valid(index)].iter().copied());
+        let reference = reference_value(values, config.reference)?;
+        log_lanes(bands, config.amin, reference);
+    }
+    let Some(top_db) = config.top_db else { return Ok(T::neg_infinity()) };
+    Ok(maximum(&vectorized(Largest { values: bands }).0) - T::narrow(top_db))
+}
+
+/// Raises what lies below `floor` to it.
+pub(crate) fn raise_to<T: Sample>(bands: &mut [Lanes<T>], floor: T) {
+    vectorized(CutOff { bands, floor });
+}
+
+/// What counts as 0 dB.
+fn reference_value<T: Sample, I: Iterator<Item = T>>(values: impl Fn() -> I, reference: Reference) -> Result<f64> {
+    if values().next().is_none() {
         return Err(Error::input("the spectrogram", "non-empty", "no values"));
     }
     Ok(match reference {
         Reference::Value(value) => value.abs(),
-        Reference::Max => maximum(values).widen(),
-        Reference::Min => values.iter().fold(T::infinity(), |low, &x| if x >= low { low } else { x }).widen(),
-        Reference::Mean => values.iter().map(|x| x.widen()).sum::<f64>() / values.len() as f64,
-        Reference::Median => median(&mut values.to_vec()),
+        Reference::Max => values().fold(T::neg_infinity(), larger).widen(),
+        Reference::Min => values().fold(T::infinity(), |low, x| if x >= low { low } else { x }).widen(),
+        Reference::Mean => values().map(|x| x.widen()).sum::<f64>() / values().count() as f64,
+        Reference::Median => median(&mut values().collect::<Vec<T>>()),
     })
+}
+
+/// The larger of two values; NaN when one of them is, as in numpy.
+#[inline(always)]
+fn larger<T: Sample>(a: T, b: T) -> T {
+    if b <= a || a.is_nan() { a } else { b }
 }
 
 /// The largest value; NaN when there is one, as in numpy.
 pub(crate) fn maximum<T: Sample>(values: &[T]) -> T {
-    values.iter().fold(T::neg_infinity(), |high, &x| if x <= high { high } else { x })
+    values.iter().copied().fold(T::neg_infinity(), larger)
 }
 
 /// The median of a non-empty slice, in the slice's precision (numpy: the mean of the two middle values when even).
@@ -194,32 +239,89 @@ pub(crate) fn median<T: Sample>(values: &mut [T]) -> f64 {
     ((lower + upper) / T::narrow(2.0)).widen()
 }
 
-fn convert<T: Sample>(values: &mut [T], reference: f64, amin: f64, top_db: Option<f64>) -> Result<()> {
+fn convert<T: Sample>(values: &mut [T], reference: f64, amin: f64, top_db: Option<f64>) {
     log_power(values, amin, reference);
     if let Some(top_db) = top_db {
         let floor = maximum(values) - T::narrow(top_db);
-        for value in values {
-            *value = if *value < floor { floor } else { *value };
-        }
+        values.iter_mut().for_each(|value| *value = cut_off(*value, floor));
     }
-    Ok(())
 }
 
-/// `10·log10(max(amin, S) / max(amin, ref))`, in place.
+/// Decibels over `reference`, in place.
 pub(crate) fn log_power<T: Sample>(values: &mut [T], amin: f64, reference: f64) {
-    // Below the smallest normal number the quick logarithm does not hold; librosa's own `amin` is far above it.
-    let floor = T::narrow(amin).max(T::min_positive_value());
-    for value in values.iter_mut() {
-        *value = if *value < floor { floor } else { *value };
+    vectorized(LogSlice { values, scale: Scale::new(amin, reference) });
+}
+
+/// `10·log10(max(amin, S) / max(amin, ref))`.
+#[derive(Clone, Copy)]
+struct Scale<T> {
+    smallest: T,
+    offset: T,
+}
+
+impl<T: Sample> Scale<T> {
+    fn new(amin: f64, reference: f64) -> Self {
+        // Below the smallest normal number the quick logarithm does not hold; librosa's own `amin` is far above it.
+        let smallest = T::narrow(amin).max(T::min_positive_value());
+        // By the same logarithm, so that what equals the reference comes to 0 exactly.
+        let offset = T::narrow(10.0) * T::narrow(reference.max(amin)).max(smallest).quick_log10();
+        Self { smallest, offset }
     }
-    T::log10_in_place(values);
-    // By the same logarithm, so that what equals the reference comes to 0 exactly.
-    let mut offset = [T::narrow(reference.max(amin)).max(floor)];
-    T::log10_in_place(&mut offset);
-    let ten = T::narrow(10.0);
-    let offset = ten * offset[0];
-    for value in values {
-        *value = ten * *value - offset;
+
+    #[inline(always)]
+    fn apply(self, value: T) -> T {
+        let ten = T::narrow(10.0);
+        ten * cut_off(value, self.smallest).quick_log10() - self.offset
+    }
+}
+
+#[inline(always)]
+fn cut_off<T: Sample>(value: T, floor: T) -> T {
+    if value < floor { floor } else { value }
+}
+
+struct LogSlice<'a, T> {
+    values: &'a mut [T],
+    scale: Scale<T>,
+}
+
+impl<T: Sample> Kernel for LogSlice<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self) {
+        let Self { values, scale } = self;
+        values.iter_mut().for_each(|value| *value = scale.apply(*value));
+    }
+}
+
+struct LogLanes<'a, T> {
+    bands: &'a mut [Lanes<T>],
+    scale: Scale<T>,
+}
+
+impl<T: Sample> Kernel for LogLanes<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self) {
+        let Self { bands, scale } = self;
+        bands.iter_mut().for_each(|band| *band = band.map(|value| scale.apply(value)));
+    }
+}
+
+struct CutOff<'a, T> {
+    bands: &'a mut [Lanes<T>],
+    floor: T,
+}
+
+impl<T: Sample> Kernel for CutOff<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self) {
+        let Self { bands, floor } = self;
+        bands.iter_mut().for_each(|band| *band = band.map(|value| cut_off(value, floor)));
     }
 }
 

@@ -1,11 +1,12 @@
 //! Many features of one signal, from one transform.
 
-use ndarray::{Array2, ArrayView2, ArrayViewMut2, Axis, ShapeBuilder, concatenate};
+use ndarray::{Array2, ArrayView2, ArrayViewMut2, Axis, concatenate};
 
-use crate::chroma::{Chroma, ChromaConfig};
+use crate::chroma::{Chroma, ChromaConfig, ChromaWork};
 use crate::convert::fft_frequencies;
 use crate::decibel::{self, DbConfig};
 use crate::error::{Error, Result};
+use crate::lanes::{Block, Lanes};
 use crate::mel::MelConfig;
 use crate::mfcc::{Mfcc, MfccConfig};
 use crate::sample::Sample;
@@ -56,6 +57,9 @@ impl Feature {
         Self::Flatness,
         Self::Contrast,
     ];
+
+    /// Those that are read off the magnitudes of all bins.
+    const OF_MAGNITUDE: [Self; 5] = [Self::Centroid, Self::Bandwidth, Self::Rolloff, Self::Flatness, Self::Contrast];
 
     /// All of them, in the order of the enum.
     pub const ALL: [Self; 11] = [
@@ -275,15 +279,7 @@ impl FeatureExtractor {
         let work = &mut *work;
         // Of what features share only what is needed is computed, and each once.
         if wants(&Feature::SPECTRAL) {
-            work.power.resize(self.stft.n_bins() * frames, T::zero());
-            let power = by_frame(&mut work.power, self.stft.n_bins(), frames)?;
-            self.stft.spectrogram_into(samples, 2.0, power)?;
-        }
-        if wants(&[Feature::Mel, Feature::LogMel, Feature::Mfcc]) {
-            work.mel.resize(self.config.n_mels * frames, T::zero());
-            let power = by_frame(&mut work.power, self.stft.n_bins(), frames)?;
-            let mel = matrix(&mut work.mel, self.config.n_mels, frames)?;
-            self.mfcc.mel().from_spectrogram_into(power.view(), mel)?;
+            self.transform(samples, wants, work)?;
         }
         if wants(&[Feature::LogMel, Feature::Mfcc]) {
             work.log_mel.clear();
@@ -295,6 +291,65 @@ impl FeatureExtractor {
             self.fill(*feature, samples, work, out.view_mut())?;
         }
         Ok(())
+    }
+
+    /// Transforms the signal once, and computes of every block of frames what the features need while it is in the cache.
+    fn transform<T: Sample>(
+        &self,
+        samples: &[T],
+        wants: impl Fn(&[Feature]) -> bool,
+        work: &mut Work<T>,
+    ) -> Result<()> {
+        let wants_power = wants(&Feature::OF_MAGNITUDE);
+        let wants_mel = wants(&[Feature::Mel, Feature::LogMel, Feature::Mfcc]);
+        let wants_chroma = wants(&[Feature::Chroma]);
+        let signal = self.stft.framed(samples)?;
+        let (frames, n_bins) = (signal.frames(), self.stft.n_bins());
+        let ExtractorConfig { n_mels, n_chroma, tuning, .. } = self.config;
+        let size_if = |wanted: bool, rows: usize| if wanted { rows * frames } else { 0 };
+        work.power.resize(size_if(wants_power, n_bins), T::zero());
+        work.mel.resize(size_if(wants_mel, n_mels), T::zero());
+        work.chroma.resize(size_if(wants_chroma, n_chroma), T::zero());
+        work.bands.resize(n_mels, Lanes::default());
+        work.for_chroma.forget_peaks();
+
+        let frame_by_frame = |work: &mut Work<T>, block: &Block<'_, Lanes<T>>| {
+            if wants_mel {
+                self.mfcc.mel().apply(block.bins, &mut work.bands);
+                store_rows(&work.bands, block, frames, &mut work.mel);
+            }
+            if wants_power {
+                let power = work.power[block.first * n_bins..].chunks_exact_mut(n_bins).take(block.frames);
+                for (frame, power) in power.enumerate() {
+                    power.iter_mut().zip(&*block.bins).for_each(|(slot, bin)| *slot = bin.0[frame]);
+                }
+            }
+        };
+        let chroma = |work: &mut Work<T>, block: &Block<'_, Lanes<T>>| {
+            store_rows(self.chroma.classes(block, &mut work.for_chroma), block, frames, &mut work.chroma);
+        };
+        match tuning {
+            None if wants_chroma => self.stft.spectrogram_twice(
+                &signal,
+                2.0,
+                work,
+                |work, block| {
+                    self.chroma.collect_peaks(&block, &mut work.for_chroma);
+                    frame_by_frame(work, &block);
+                },
+                |work| self.chroma.tune_to_peaks(&mut work.for_chroma),
+                |work, block| chroma(work, &block),
+            ),
+            _ => {
+                self.chroma.tune(&mut work.for_chroma, tuning.unwrap_or(0.0))?;
+                self.stft.spectrogram_blocks(&signal, 0..frames, 2.0, |block| {
+                    frame_by_frame(work, &block);
+                    if wants_chroma {
+                        chroma(work, &block);
+                    }
+                })
+            }
+        }
     }
 
     /// Computes one feature from what stands in `work`.
@@ -321,9 +376,7 @@ impl FeatureExtractor {
                 rms_with(samples, &config, &mut work.padded, matrix(&mut work.loudness, 1, frames)?)?;
                 out.iter_mut().zip(&work.loudness).for_each(|(slot, &x)| *slot = T::narrow(f64::from(x)));
             }
-            Feature::Chroma => {
-                self.chroma.from_spectrogram_into(by_frame(&mut work.power, n_bins, frames)?.view(), out)?
-            }
+            Feature::Chroma => out.assign(&matrix(&mut work.chroma, self.config.n_chroma, frames)?),
             Feature::Mfcc => self.mfcc.from_log_mel_into(matrix(&mut work.log_mel, n_mels, frames)?.view(), out)?,
             Feature::Mel => out.assign(&matrix(&mut work.mel, n_mels, frames)?),
             Feature::LogMel => out.assign(&matrix(&mut work.log_mel, n_mels, frames)?),
@@ -370,6 +423,11 @@ impl FeatureExtractor {
 /// The working memory of one call.
 #[derive(Default)]
 struct Work<T> {
+    for_chroma: ChromaWork<T>,
+    /// The bands of a block of frames.
+    bands: Vec<Lanes<T>>,
+    /// Pitch classes, class by class.
+    chroma: Vec<T>,
     /// The power spectrogram, frame by frame.
     power: Vec<T>,
     /// Mel bands, band by band, as power and in decibels.
@@ -388,16 +446,17 @@ fn magnitude<T: Sample>(power: &[T], frame: &mut Vec<T>) {
     frame.extend(power.iter().map(|x| x.sqrt()));
 }
 
+/// Writes a block of features to rows of `frames` values.
+fn store_rows<T: Sample>(values: &[Lanes<T>], block: &Block<'_, Lanes<T>>, frames: usize, out: &mut [T]) {
+    for (row, value) in out.chunks_exact_mut(frames).zip(values) {
+        row[block.first..block.first + block.frames].copy_from_slice(&value.0[..block.frames]);
+    }
+}
+
 /// Values that lie row by row.
 fn matrix<T>(values: &mut [T], rows: usize, columns: usize) -> Result<ArrayViewMut2<'_, T>> {
     ArrayViewMut2::from_shape((rows, columns), values)
         .map_err(|error| Error::input("the feature", format!("of shape [{rows}, {columns}]"), error))
-}
-
-/// Values that lie column by column.
-fn by_frame<T>(values: &mut [T], rows: usize, columns: usize) -> Result<ArrayViewMut2<'_, T>> {
-    ArrayViewMut2::from_shape((rows, columns).f(), values)
-        .map_err(|error| Error::input("the spectrogram", format!("of shape [{rows}, {columns}]"), error))
 }
 
 #[cfg(test)]

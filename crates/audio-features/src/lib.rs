@@ -10,13 +10,17 @@ mod decibel;
 mod emphasis;
 mod error;
 mod extractor;
+mod fft;
 mod fftpack;
 mod frame;
 mod istft;
+mod lanes;
 mod linalg;
 mod mel;
 mod mfcc;
 mod normalize;
+#[cfg(feature = "rayon")]
+mod parallel;
 mod pitch;
 mod resample;
 mod sample;
@@ -49,6 +53,8 @@ pub use istft::{Istft, magphase};
 pub use mel::{MelConfig, MelNorm, MelSpectrogram, mel_filters};
 pub use mfcc::{DctNorm, DeltaConfig, DeltaMode, Mfcc, MfccConfig, delta};
 pub use normalize::Norm;
+#[cfg(feature = "rayon")]
+pub use parallel::process_clips;
 pub use pitch::{Pyin, PyinConfig, PyinTrack, YinConfig, pyin, yin};
 pub use resample::{Resampler, ResamplerConfig, resample, resample_fourier, resample_polyphase, resample_with};
 pub use sample::Sample;

@@ -1,101 +1,94 @@
 //! The few matrix products that features are made of.
 
-use ndarray::ArrayViewMut2;
-
+use crate::lanes::{Kernel, Lanes, vectorized};
 use crate::sample::Sample;
 
-/// `matrix · data`: a small matrix of `rows × inner` times `inner × columns` values, both row by row in memory.
+/// `matrix · max(data, floor)` of a block of frames: a small matrix, row by row, times a value of every frame for each of its
+/// columns, where no value counts as less than `floor`.
 ///
 /// Partial sums over 16 products keep the rounding error of a long sum small.
-pub(crate) fn multiply<T: Sample>(matrix: &[T], data: &[T], inner: usize, mut out: ArrayViewMut2<'_, T>) {
-    /// Rows and columns that are summed at once: what fits into the vector registers of every 64-bit machine.
-    const ROWS: usize = 4;
-    const COLUMNS: usize = 8;
-    const STRETCH: usize = 16;
+pub(crate) fn multiply_above<T: Sample>(matrix: &[T], data: &[Lanes<T>], floor: T, out: &mut [Lanes<T>]) {
+    vectorized(Multiply { matrix, data, floor, out });
+}
 
-    let (rows, columns) = out.dim();
-    for first in (0..rows).step_by(ROWS) {
-        // A matrix that ends early repeats its last row; the result of the repetition is not kept.
-        let row = |r: usize| &matrix[(first + r).min(rows - 1) * inner..][..inner];
-        let weights: [&[T]; ROWS] = std::array::from_fn(row);
-        for column in (0..columns).step_by(COLUMNS) {
-            let width = COLUMNS.min(columns - column);
-            let mut sums = [[T::zero(); COLUMNS]; ROWS];
-            for stretch in (0..inner).step_by(STRETCH) {
-                let mut parts = [[T::zero(); COLUMNS]; ROWS];
-                for m in stretch..inner.min(stretch + STRETCH) {
-                    let mut values = [T::zero(); COLUMNS];
-                    let source = &data[m * columns + column..][..width];
-                    if width == COLUMNS {
-                        // A copy of known length stays in registers.
-                        values.copy_from_slice(&source[..COLUMNS]);
-                    } else {
-                        values[..width].copy_from_slice(source);
-                    }
-                    for (parts, weights) in parts.iter_mut().zip(weights) {
-                        for (part, value) in parts.iter_mut().zip(values) {
-                            *part += weights[m] * value;
-                        }
+struct Multiply<'a, T> {
+    matrix: &'a [T],
+    data: &'a [Lanes<T>],
+    floor: T,
+    out: &'a mut [Lanes<T>],
+}
+
+impl<T: Sample> Kernel for Multiply<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self) {
+        let Self { matrix, data, floor, out } = self;
+        /// Rows that are summed at once.
+        const ROWS: usize = 4;
+        const STRETCH: usize = 16;
+
+        let rows = out.len();
+        for (index, out) in out.chunks_mut(ROWS).enumerate() {
+            // A matrix that ends early repeats its last row; the result of the repetition is not kept.
+            let mut weights = [matrix; ROWS];
+            for (r, weights) in weights.iter_mut().enumerate() {
+                *weights = &matrix[(index * ROWS + r).min(rows - 1) * data.len()..][..data.len()];
+            }
+            let mut sums = [Lanes::default(); ROWS];
+            for (stretch, data) in data.chunks(STRETCH).enumerate() {
+                let mut parts = [Lanes::default(); ROWS];
+                for (m, value) in data.iter().enumerate() {
+                    let value = value.map(|x| if x < floor { floor } else { x });
+                    for r in 0..ROWS {
+                        parts[r] = parts[r] + value * weights[r][stretch * STRETCH + m];
                     }
                 }
-                for (sums, parts) in sums.iter_mut().zip(parts) {
-                    for (sum, part) in sums.iter_mut().zip(parts) {
-                        *sum += part;
-                    }
+                for r in 0..ROWS {
+                    sums[r] = sums[r] + parts[r];
                 }
             }
-            for (r, sums) in sums.iter().enumerate().take(rows - first) {
-                for (offset, &sum) in sums[..width].iter().enumerate() {
-                    out[[first + r, column + offset]] = sum;
-                }
-            }
+            out.copy_from_slice(&sums[..out.len()]);
         }
     }
 }
 
-/// Columns of a tall matrix that are handled together by [`multiply_frames`].
+/// Rows of a wide matrix that are handled together by [`multiply_bins`].
 pub(crate) const GROUP: usize = 12;
 
-/// `bankᵀ · frame` for a few frames that lie one after another: `bank` holds for every bin a group of [`GROUP`] weights.
+/// `bank · bins` of a block of frames: `bank` holds for every bin a group of [`GROUP`] weights.
 ///
 /// Partial sums over 128 bins keep the rounding error of a long sum small.
-pub(crate) fn multiply_frames<T: Sample>(bank: &[[T; GROUP]], frames: &[T], sums: &mut [[T; GROUP]]) {
-    const TOGETHER: usize = 2;
-    const STRETCH: usize = 128;
+pub(crate) fn multiply_bins<T: Sample>(bank: &[[T; GROUP]], bins: &[Lanes<T>]) -> [Lanes<T>; GROUP] {
+    vectorized(MultiplyBins { bank, bins })
+}
 
-    let n_bins = bank.len();
-    for (frames, sums) in frames.chunks(TOGETHER * n_bins).zip(sums.chunks_mut(TOGETHER)) {
-        for sum in sums.iter_mut() {
-            *sum = [T::zero(); GROUP];
-        }
-        let (first, second) = frames.split_at(n_bins);
-        for (stretch, bank) in bank.chunks(STRETCH).enumerate() {
-            let first = &first[stretch * STRETCH..][..bank.len()];
-            if second.is_empty() {
-                let mut part = [T::zero(); GROUP];
-                for (weights, &x) in bank.iter().zip(first) {
-                    for lane in 0..GROUP {
-                        part[lane] += weights[lane] * x;
-                    }
-                }
-                for lane in 0..GROUP {
-                    sums[0][lane] += part[lane];
-                }
-            } else {
-                let second = &second[stretch * STRETCH..][..bank.len()];
-                let mut parts = [[T::zero(); GROUP]; TOGETHER];
-                for ((weights, &x), &y) in bank.iter().zip(first).zip(second) {
-                    for lane in 0..GROUP {
-                        parts[0][lane] += weights[lane] * x;
-                        parts[1][lane] += weights[lane] * y;
-                    }
-                }
-                for lane in 0..GROUP {
-                    sums[0][lane] += parts[0][lane];
-                    sums[1][lane] += parts[1][lane];
+struct MultiplyBins<'a, T> {
+    bank: &'a [[T; GROUP]],
+    bins: &'a [Lanes<T>],
+}
+
+impl<T: Sample> Kernel for MultiplyBins<'_, T> {
+    type Output = [Lanes<T>; GROUP];
+
+    #[inline(always)]
+    fn run(self) -> [Lanes<T>; GROUP] {
+        let Self { bank, bins } = self;
+        const STRETCH: usize = 128;
+
+        let mut sums = [Lanes::default(); GROUP];
+        for (bank, bins) in bank.chunks(STRETCH).zip(bins.chunks(STRETCH)) {
+            let mut parts = [Lanes::default(); GROUP];
+            for (weights, &bin) in bank.iter().zip(bins) {
+                for row in 0..GROUP {
+                    parts[row] = parts[row] + bin * weights[row];
                 }
             }
+            for row in 0..GROUP {
+                sums[row] = sums[row] + parts[row];
+            }
         }
+        sums
     }
 }
 
@@ -133,37 +126,38 @@ pub(crate) fn polynomial_fit(points: &[f64], order: usize) -> Vec<Vec<f64>> {
 
 #[cfg(test)]
 mod tests {
-    use ndarray::Array2;
-
     use super::*;
+    use crate::lanes::LANES;
+
+    fn block(inner: usize) -> Vec<Lanes<f64>> {
+        (0..inner).map(|m| Lanes(std::array::from_fn(|lane| ((m * LANES + lane) as f64 * 0.7).cos()))).collect()
+    }
 
     #[test]
     fn products_equal_the_definition() {
-        for (rows, inner, columns) in [(1, 1, 1), (3, 5, 7), (4, 8, 16), (20, 128, 131), (5, 3, 9)] {
+        for (rows, inner) in [(1, 1), (3, 5), (4, 8), (20, 128), (5, 33)] {
             let matrix: Vec<f64> = (0..rows * inner).map(|i| (i as f64).sin()).collect();
-            let data: Vec<f64> = (0..inner * columns).map(|i| (i as f64 * 0.7).cos()).collect();
-            let mut got = Array2::zeros((rows, columns));
-            multiply(&matrix, &data, inner, got.view_mut());
-            let want = Array2::from_shape_vec((rows, inner), matrix)
-                .unwrap()
-                .dot(&Array2::from_shape_vec((inner, columns), data).unwrap());
-            assert!((&got - &want).iter().all(|d| d.abs() < 1e-12));
+            let data = block(inner);
+            let mut got = vec![Lanes::default(); rows];
+            multiply_above(&matrix, &data, f64::NEG_INFINITY, &mut got);
+            for (r, got) in got.iter().enumerate() {
+                for lane in 0..LANES {
+                    let want: f64 = (0..inner).map(|m| matrix[r * inner + m] * data[m].0[lane]).sum();
+                    assert!((got.0[lane] - want).abs() < 1e-12);
+                }
+            }
         }
     }
 
     #[test]
-    fn frame_products_equal_the_definition() {
+    fn bin_products_equal_the_definition() {
         let bank: Vec<[f64; GROUP]> =
             (0..300).map(|k| std::array::from_fn(|c| ((k * GROUP + c) as f64).sin())).collect();
-        for n in [1, 2, 3, 8] {
-            let frames: Vec<f64> = (0..300 * n).map(|i| (i as f64 * 0.3).cos()).collect();
-            let mut sums = vec![[0.0; GROUP]; n];
-            multiply_frames(&bank, &frames, &mut sums);
-            for t in 0..n {
-                for c in 0..GROUP {
-                    let want: f64 = (0..300).map(|k| bank[k][c] * frames[t * 300 + k]).sum();
-                    assert!((sums[t][c] - want).abs() < 1e-11);
-                }
+        let bins = block(300);
+        for (c, sums) in multiply_bins(&bank, &bins).iter().enumerate() {
+            for lane in 0..LANES {
+                let want: f64 = bank.iter().zip(&bins).map(|(weights, bin)| weights[c] * bin.0[lane]).sum();
+                assert!((sums.0[lane] - want).abs() < 1e-11);
             }
         }
     }

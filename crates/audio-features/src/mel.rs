@@ -1,14 +1,17 @@
 //! The mel filter bank and the mel spectrogram.
 
+use std::ops::Range;
+
 use ndarray::{Array2, ArrayView2, ArrayViewMut2};
 
 use crate::convert::{fft_frequencies, mel_frequencies};
 use crate::error::{Error, Result};
 use crate::frame::check_length;
+use crate::lanes::{Kernel, Lanes, blocks_of, store, vectorized};
 use crate::normalize::Norm;
-use crate::sample::{Sample, Table, dot};
+use crate::sample::{Sample, Table};
 use crate::scratch::Pool;
-use crate::stft::{BLOCK, Stft, StftConfig};
+use crate::stft::{Framed, Stft, StftConfig};
 
 /// How the triangles of a mel filter bank are scaled (librosa's `norm`, `mel_norm` in `mfcc`).
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
@@ -138,14 +141,29 @@ impl SparseBank {
     pub(crate) fn n_rows(&self) -> usize {
         self.rows.len()
     }
+}
 
-    /// The bank times one frame of a spectrogram.
-    #[inline]
-    pub(crate) fn apply<T: Sample>(&self, spectrum: &[T], out: &mut [T]) {
-        let weights = self.weights.get::<T>();
-        for (slot, (first, range)) in out.iter_mut().zip(&self.rows) {
+/// The bank times a block of frames of a spectrogram.
+struct Apply<'a, T> {
+    bank: &'a SparseBank,
+    bins: &'a [Lanes<T>],
+    out: &'a mut [Lanes<T>],
+}
+
+impl<T: Sample> Kernel for Apply<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self) {
+        let Self { bank, bins, out } = self;
+        let weights = bank.weights.get::<T>();
+        for (slot, (first, range)) in out.iter_mut().zip(&bank.rows) {
             let weights = &weights[range.clone()];
-            *slot = dot(weights, &spectrum[*first..*first + weights.len()]);
+            let mut sum = Lanes::default();
+            for (&bin, &weight) in bins[*first..].iter().zip(weights) {
+                sum = sum + bin * weight;
+            }
+            *slot = sum;
         }
     }
 }
@@ -166,6 +184,13 @@ pub struct MelSpectrogram {
     stft: Stft,
     bank: SparseBank,
     pool: Pool,
+}
+
+/// The working memory of one call: a block of a spectrogram, and its bands.
+#[derive(Default)]
+struct Work<T> {
+    bins: Vec<Lanes<T>>,
+    bands: Vec<Lanes<T>>,
 }
 
 impl MelSpectrogram {
@@ -213,11 +238,23 @@ impl MelSpectrogram {
     /// As [`Stft::process`], and [`Error::WrongShape`] when `out` is not `[n_mels, n_frames]`.
     pub fn process_into<T: Sample>(&self, samples: &[T], mut out: ArrayViewMut2<'_, T>) -> Result<()> {
         self.stft.check_out(samples.len(), self.bank.n_rows(), out.shape())?;
-        let mut mel = self.pool.take::<Vec<T>>();
-        mel.resize(BLOCK * self.bank.n_rows(), T::zero());
-        self.stft.spectrogram_blocks(samples, self.config.power, |first, block| {
-            self.apply_block(block, &mut mel);
-            scatter(&mel, block.len() / self.stft.n_bins(), first, &mut out);
+        let signal = self.stft.framed(samples)?;
+        self.blocks(&signal, 0..signal.frames(), |first, frames, bands| store(bands, frames, first, &mut out))
+    }
+
+    /// Calls `sink(first frame, number of frames, bands)` with the bands of some frames of a signal, block by block.
+    pub(crate) fn blocks<T: Sample>(
+        &self,
+        signal: &Framed<'_, T>,
+        frames: Range<usize>,
+        mut sink: impl FnMut(usize, usize, &mut [Lanes<T>]),
+    ) -> Result<()> {
+        let mut work = self.pool.take::<Work<T>>();
+        let bands = &mut work.bands;
+        bands.resize(self.bank.n_rows(), Lanes::default());
+        self.stft.spectrogram_blocks(signal, frames, self.config.power, |block| {
+            self.apply(block.bins, bands);
+            sink(block.first, block.frames, bands);
         })
     }
 
@@ -247,37 +284,18 @@ impl MelSpectrogram {
         if out.dim() != (n_mels, spectrogram.ncols()) {
             return Err(Error::shape("the output", &[n_mels, spectrogram.ncols()], out.shape()));
         }
-        let mut buffer = self.pool.take::<Vec<T>>();
-        buffer.resize(n_bins + n_mels, T::zero());
-        let (frame, mel) = buffer.split_at_mut(n_bins);
-        for (column, mut target) in spectrogram.columns().into_iter().zip(out.columns_mut()) {
-            frame.iter_mut().zip(column).for_each(|(slot, &value)| *slot = value);
-            self.bank.apply(frame, mel);
-            target.iter_mut().zip(mel.iter()).for_each(|(slot, &value)| *slot = value);
-        }
+        let mut work = self.pool.take::<Work<T>>();
+        let Work { bins, bands } = &mut *work;
+        bands.resize(n_mels, Lanes::default());
+        blocks_of(spectrogram, bins, |block| {
+            self.apply(block.bins, bands);
+            store(bands, block.frames, block.first, &mut out);
+        });
         Ok(())
     }
 
-    /// The bands of a block of frames, frame by frame.
-    pub(crate) fn apply_block<T: Sample>(&self, block: &[T], mel: &mut [T]) {
-        for (bins, mel) in block.chunks_exact(self.stft.n_bins()).zip(mel.chunks_exact_mut(self.bank.n_rows())) {
-            self.bank.apply(bins, mel);
-        }
-    }
-}
-
-/// Writes `frames` frames, contiguous in `block`, as columns of `out` from column `first` on.
-pub(crate) fn scatter<T: Sample>(block: &[T], frames: usize, first: usize, out: &mut ArrayViewMut2<'_, T>) {
-    let rows = out.nrows();
-    for (index, mut row) in out.rows_mut().into_iter().enumerate() {
-        if let Some(row) = row.as_slice_mut() {
-            for (frame, slot) in row[first..first + frames].iter_mut().enumerate() {
-                *slot = block[frame * rows + index];
-            }
-        } else {
-            for frame in 0..frames {
-                row[first + frame] = block[frame * rows + index];
-            }
-        }
+    /// The bands of a block of frames of the spectrogram.
+    pub(crate) fn apply<T: Sample>(&self, bins: &[Lanes<T>], bands: &mut [Lanes<T>]) {
+        vectorized(Apply { bank: &self.bank, bins, out: bands });
     }
 }

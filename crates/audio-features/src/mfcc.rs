@@ -1,15 +1,18 @@
 //! Mel-frequency cepstral coefficients, and how features change over time.
 
 use std::f64::consts::PI;
+use std::ops::Range;
 
 use ndarray::{Array, Array2, ArrayBase, ArrayView2, ArrayViewMut2, Axis, Data, Dimension};
 
-use crate::decibel::{self, DbConfig};
+use crate::decibel::{self, DbConfig, Reference};
 use crate::error::{Error, Result};
-use crate::linalg::{multiply, polynomial_fit};
+use crate::lanes::{LANES, Lanes, blocks_of, store};
+use crate::linalg::{multiply_above, polynomial_fit};
 use crate::mel::{MelConfig, MelSpectrogram};
-use crate::sample::{Sample, Table};
+use crate::sample::{Sample, Table, dot};
 use crate::scratch::Pool;
+use crate::stft::Framed;
 
 /// How the cosine transform is scaled (scipy's `norm`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -136,14 +139,15 @@ impl Mfcc {
     /// As [`Mfcc::process`], and [`Error::WrongShape`] when `out` is not `[n_mfcc, n_frames]`.
     pub fn process_into<T: Sample>(&self, samples: &[T], out: ArrayViewMut2<'_, T>) -> Result<()> {
         self.mel.stft().check_out(samples.len(), self.n_out, out.shape())?;
-        let shape = (self.config.mel.n_mels, out.ncols());
-        let mut buffer = self.pool.take::<Vec<T>>();
-        buffer.resize(shape.0 * shape.1, T::zero());
-        let mut mel = ArrayViewMut2::from_shape(shape, &mut buffer)
-            .map_err(|error| Error::input("the mel spectrogram", format!("of shape {shape:?}"), error))?;
-        self.mel.process_into(samples, mel.view_mut())?;
-        decibel::in_place(mel.into_dyn(), &self.config.db)?;
-        multiply(self.matrix.get(), &buffer, shape.0, out);
+        let signal = self.mel.stft().framed(samples)?;
+        let n_mels = self.config.mel.n_mels;
+        let mut work = self.pool.take::<Work<T>>();
+        let Work { bands, coefficients } = &mut *work;
+        bands.clear();
+        bands.reserve(n_mels * signal.frames().div_ceil(LANES));
+        self.energies(&signal, 0..signal.frames(), |_, block| bands.extend_from_slice(block))?;
+        let floor = self.floor(bands, signal.frames())?;
+        self.transform(bands, floor, coefficients, out);
         Ok(())
     }
 
@@ -161,7 +165,11 @@ impl Mfcc {
     ///
     /// # Errors
     /// As [`Mfcc::from_log_mel`], and [`Error::WrongShape`] when `out` is not `[n_mfcc, n_frames]`.
-    pub fn from_log_mel_into<T: Sample>(&self, log_mel: ArrayView2<'_, T>, out: ArrayViewMut2<'_, T>) -> Result<()> {
+    pub fn from_log_mel_into<T: Sample>(
+        &self,
+        log_mel: ArrayView2<'_, T>,
+        mut out: ArrayViewMut2<'_, T>,
+    ) -> Result<()> {
         let n_mels = self.config.mel.n_mels;
         if log_mel.nrows() != n_mels {
             return Err(Error::shape("the mel spectrogram", &[n_mels, log_mel.ncols()], log_mel.shape()));
@@ -169,21 +177,66 @@ impl Mfcc {
         if out.dim() != (self.n_out, log_mel.ncols()) {
             return Err(Error::shape("the output", &[self.n_out, log_mel.ncols()], out.shape()));
         }
-        if let Some(data) = log_mel.as_slice() {
-            multiply(self.matrix.get(), data, n_mels, out);
-        } else {
-            let mut data = self.pool.take::<Vec<T>>();
-            data.clear();
-            data.extend(log_mel.iter().copied());
-            multiply(self.matrix.get(), &data, n_mels, out);
-        }
+        let mut work = self.pool.take::<Work<T>>();
+        let Work { bands, coefficients } = &mut *work;
+        coefficients.resize(self.n_out, Lanes::default());
+        blocks_of(log_mel, bands, |block| {
+            multiply_above(self.matrix.get(), block.bins, T::neg_infinity(), coefficients);
+            store(coefficients, block.frames, block.first, &mut out);
+        });
         Ok(())
     }
 
-    /// The coefficients of one column of decibels.
-    pub(crate) fn of_column<T: Sample>(&self, log_mel: &[T], out: ArrayViewMut2<'_, T>) {
-        multiply(self.matrix.get(), log_mel, self.config.mel.n_mels, out);
+    /// Calls `sink(first frame, bands)` with the mel energies of some frames, block by block: in decibels already when what
+    /// counts as 0 dB is known.
+    pub(crate) fn energies<T: Sample>(
+        &self,
+        signal: &Framed<'_, T>,
+        frames: Range<usize>,
+        mut sink: impl FnMut(usize, &[Lanes<T>]),
+    ) -> Result<()> {
+        self.mel.blocks(signal, frames, |first, _, bands| {
+            if let Reference::Value(value) = self.config.db.reference {
+                decibel::log_lanes(bands, self.config.db.amin, value.abs());
+            }
+            sink(first, bands);
+        })
     }
+
+    /// Turns what [`Mfcc::energies`] gave for all frames to decibels where it is not yet, and returns what they are cut off at.
+    pub(crate) fn floor<T: Sample>(&self, bands: &mut [Lanes<T>], frames: usize) -> Result<T> {
+        decibel::floor_of_blocks(bands, self.config.mel.n_mels, frames, &self.config.db)
+    }
+
+    /// From the decibels of some frames, block by block, to their coefficients.
+    pub(crate) fn transform<T: Sample>(
+        &self,
+        bands: &[Lanes<T>],
+        floor: T,
+        coefficients: &mut Vec<Lanes<T>>,
+        mut out: ArrayViewMut2<'_, T>,
+    ) {
+        coefficients.resize(self.n_out, Lanes::default());
+        for (index, block) in bands.chunks_exact(self.config.mel.n_mels).enumerate() {
+            multiply_above(self.matrix.get(), block, floor, coefficients);
+            let first = index * LANES;
+            store(coefficients, LANES.min(out.ncols() - first), first, &mut out);
+        }
+    }
+
+    /// The coefficients of one column of decibels.
+    pub(crate) fn of_column<T: Sample>(&self, log_mel: &[T], out: &mut [T]) {
+        for (slot, weights) in out.iter_mut().zip(self.matrix.get::<T>().chunks_exact(log_mel.len())) {
+            *slot = dot(weights, log_mel);
+        }
+    }
+}
+
+/// The working memory of one call: the bands of all frames, block by block, and the coefficients of a block.
+#[derive(Default)]
+struct Work<T> {
+    bands: Vec<Lanes<T>>,
+    coefficients: Vec<Lanes<T>>,
 }
 
 /// scipy's `dct` of `n` values as a matrix of its first `rows` rows, row by row.

@@ -7,6 +7,7 @@ use realfft::FftNum;
 use realfft::num_traits::Float;
 
 use crate::error::{Error, Result};
+use crate::lanes::{Kernel, vectorized};
 
 /// A sample of sound: `f32` or `f64`.
 ///
@@ -19,8 +20,9 @@ pub trait Sample:
     fn narrow(value: f64) -> Self;
     /// The value as `f64`, exactly.
     fn widen(self) -> f64;
-    /// The base-10 logarithm of every value, in place. Values must be normal and above 0; NaN and infinity pass through.
-    fn log10_in_place(values: &mut [Self]);
+    /// The base-10 logarithm, without a call where this type can. The value must be normal and above 0; NaN and infinity
+    /// pass through.
+    fn quick_log10(self) -> Self;
     /// Of a table that is kept in both types, the copy in this type.
     fn pick<'a>(single: &'a [f32], double: &'a [f64]) -> &'a [Self];
 }
@@ -36,10 +38,9 @@ impl Sample for f32 {
         f64::from(self)
     }
 
-    fn log10_in_place(values: &mut [Self]) {
-        for value in values {
-            *value = log10_f32(*value);
-        }
+    #[inline(always)]
+    fn quick_log10(self) -> Self {
+        log10_f32(self)
     }
 
     #[inline(always)]
@@ -59,10 +60,9 @@ impl Sample for f64 {
         self
     }
 
-    fn log10_in_place(values: &mut [Self]) {
-        for value in values {
-            *value = value.log10();
-        }
+    #[inline(always)]
+    fn quick_log10(self) -> Self {
+        self.log10()
     }
 
     #[inline(always)]
@@ -114,48 +114,73 @@ impl FromIterator<f64> for Table {
     }
 }
 
-/// The sum of `a[i]·b[i]`, in eight interleaved partial sums: vector code, and a smaller rounding error than one sum.
+/// Partial sums of a long sum: enough of them to keep every adder of the machine busy.
+const PARTS: usize = 32;
+
+/// The sum of `a[i]·b[i]`, in interleaved partial sums: vector code, and a smaller rounding error than one sum.
 #[inline(always)]
 pub(crate) fn dot<T: Sample>(a: &[T], b: &[T]) -> T {
-    const LANES: usize = 8;
-    let mut sums = [T::zero(); LANES];
-    let (a_chunks, b_chunks) = (a.chunks_exact(LANES), b.chunks_exact(LANES));
+    let mut sums = [T::zero(); PARTS];
+    let (a_chunks, b_chunks) = (a.chunks_exact(PARTS), b.chunks_exact(PARTS));
     let (a_rest, b_rest) = (a_chunks.remainder(), b_chunks.remainder());
     for (x, y) in a_chunks.zip(b_chunks) {
-        for lane in 0..LANES {
-            sums[lane] += x[lane] * y[lane];
+        for part in 0..PARTS {
+            sums[part] += x[part] * y[part];
         }
     }
-    for (lane, (&x, &y)) in a_rest.iter().zip(b_rest).enumerate() {
-        sums[lane] += x * y;
+    for (part, (&x, &y)) in a_rest.iter().zip(b_rest).enumerate() {
+        sums[part] += x * y;
     }
-    let [a, b, c, d, e, f, g, h] = sums;
-    ((a + e) + (b + f)) + ((c + g) + (d + h))
+    total(sums)
+}
+
+/// The sum of partial sums, in pairs.
+#[inline(always)]
+fn total<T: Sample>(mut sums: [T; PARTS]) -> T {
+    let mut half = PARTS / 2;
+    while half > 0 {
+        for part in 0..half {
+            let other = sums[part + half];
+            sums[part] += other;
+        }
+        half /= 2;
+    }
+    sums[0]
 }
 
 /// librosa's `valid_audio`: every sample is finite.
 pub(crate) fn check_finite<T: Sample>(samples: &[T]) -> Result<()> {
-    // One fused pass without a branch (x·0 is NaN for NaN and infinity); the index is looked up only on failure.
-    let mut sums = [T::zero(); 8];
-    let chunks = samples.chunks_exact(8);
-    let mut rest = T::zero();
-    for &x in chunks.remainder() {
-        rest += x * T::zero();
+    if vectorized(AllFinite { samples }) {
+        return Ok(());
     }
-    for chunk in chunks {
-        for lane in 0..8 {
-            sums[lane] += chunk[lane] * T::zero();
+    // The index is looked up only on failure.
+    let bad = samples.iter().enumerate().find(|(_, x)| !x.is_finite());
+    let (index, value) = bad.map_or((0, f64::NAN), |(index, x)| (index, x.widen()));
+    Err(Error::NotFinite { index, value })
+}
+
+/// Whether every sample is finite: a pass without a branch, since x·0 is NaN for NaN and infinity.
+struct AllFinite<'a, T> {
+    samples: &'a [T],
+}
+
+impl<T: Sample> Kernel for AllFinite<'_, T> {
+    type Output = bool;
+
+    #[inline(always)]
+    fn run(self) -> bool {
+        let mut sums = [T::zero(); PARTS];
+        let chunks = self.samples.chunks_exact(PARTS);
+        for (part, &x) in chunks.remainder().iter().enumerate() {
+            sums[part] += x * T::zero();
         }
+        for chunk in chunks {
+            for part in 0..PARTS {
+                sums[part] += chunk[part] * T::zero();
+            }
+        }
+        !total(sums).is_nan()
     }
-    if sums.iter().fold(rest, |sum, &x| sum + x).is_nan() {
-        let (index, value) = samples
-            .iter()
-            .enumerate()
-            .find(|(_, x)| !x.is_finite())
-            .map_or((0, f64::NAN), |(index, x)| (index, x.widen()));
-        return Err(Error::NotFinite { index, value });
-    }
-    Ok(())
 }
 
 #[cfg(test)]

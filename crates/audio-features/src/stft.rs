@@ -1,15 +1,17 @@
 //! The short-time Fourier transform, which everything spectral in this crate starts from.
 
-use std::sync::Arc;
+use std::marker::PhantomData;
+use std::ops::Range;
 
 use ndarray::{Array2, ArrayViewMut2, ShapeBuilder};
 use realfft::num_complex::Complex;
-use realfft::{RealFftPlanner, RealToComplex};
 
 use crate::error::{Error, Result};
+use crate::fft::{Bin, BinMap, BlockFft, FftWork};
 use crate::frame::{PadMode, check_hop, check_length, frame_count, pad_into};
+use crate::lanes::{Block, Kernel, LANES, Lanes, vectorized};
 use crate::sample::{Sample, check_finite};
-use crate::scratch::Pool;
+use crate::scratch::{Lent, Pool};
 use crate::window::Window;
 
 /// How exactly the Fourier transform is computed.
@@ -19,7 +21,7 @@ pub enum Precision {
     /// In `f64` and rounded to the samples' type afterwards, as librosa does it (its window is `f64`). The default.
     #[default]
     Parity,
-    /// In `f32`: about a fifth faster, within 1e-5 of the largest value. Features that librosa itself answers differently
+    /// In `f32`: nearly twice as fast, within 1e-5 of the largest value. Features that librosa itself answers differently
     /// at another precision (chroma with estimated tuning, contrast and bandwidth of pure tones) may differ more.
     Fast,
 }
@@ -92,15 +94,12 @@ impl StftConfig {
     }
 }
 
-/// Frames handed on at once: enough to make the work on them vector code, few enough to stay in the L1 cache.
-pub(crate) const BLOCK: usize = 8;
+/// Values of a spectrogram that are kept for a second look at them: 2 million, 46 seconds at the default settings.
+const KEPT_VALUES: usize = 1 << 21;
 
-/// Values of a spectrogram that are kept for a second look at them: 4 million, 93 seconds at the default settings.
-const KEPT_VALUES: usize = 1 << 22;
-
-/// A whole spectrogram, frame by frame.
+/// A whole spectrogram, block by block.
 #[derive(Default)]
-struct Kept<T>(Vec<T>);
+struct Kept<T>(Vec<Lanes<T>>);
 
 /// A planned short-time Fourier transform (librosa: `stft`).
 ///
@@ -126,8 +125,8 @@ pub struct Stft {
 
 #[derive(Clone)]
 enum Transform {
-    Parity(Plan<f64>),
-    Fast(Plan<f32>),
+    Parity(BlockFft<f64>),
+    Fast(BlockFft<f32>),
 }
 
 impl std::fmt::Debug for Transform {
@@ -139,96 +138,108 @@ impl std::fmt::Debug for Transform {
     }
 }
 
-#[derive(Clone)]
-struct Plan<F> {
-    fft: Arc<dyn RealToComplex<F>>,
-    window: Vec<F>,
-}
-
-impl<F: Sample> Plan<F> {
-    fn new(window: &[f64]) -> Self {
-        Self {
-            fft: RealFftPlanner::new().plan_fft_forward(window.len()),
-            window: window.iter().map(|&w| F::narrow(w)).collect(),
-        }
-    }
-
-    /// Windows and transforms `frame`, and writes `map` of every bin to `out`.
-    #[inline]
-    fn run<T: Sample, O, M: BinMap<O>>(&self, frame: &[T], out: &mut [O], map: M, work: &mut Work<F>) -> Result<()> {
-        let Work { frame: windowed, spectrum, scratch, .. } = work;
-        for ((slot, &x), &w) in windowed.iter_mut().zip(frame).zip(&self.window) {
-            *slot = F::narrow(x.widen()) * w;
-        }
-        self.fft
-            .process_with_scratch(windowed, spectrum, scratch)
-            .map_err(|error| Error::input("a frame", "as long as the transform", error))?;
-        for (slot, &z) in out.iter_mut().zip(spectrum.iter()) {
-            *slot = map.map(z);
-        }
-        Ok(())
-    }
-}
-
-/// The working memory of one call: the padded ends of the signal, and what the FFT needs.
+/// The working memory of one call: the samples of a block of frames, and what the FFT needs.
 #[derive(Default)]
 struct Work<F> {
-    head: Vec<F>,
-    tail: Vec<F>,
-    frame: Vec<F>,
-    spectrum: Vec<Complex<F>>,
-    scratch: Vec<Complex<F>>,
+    samples: Vec<F>,
+    fft: FftWork<F>,
 }
 
-impl<F: Sample> Work<F> {
-    fn fit(&mut self, plan: &Plan<F>) {
-        self.frame.resize(plan.window.len(), F::zero());
-        self.spectrum.resize(1 + plan.window.len() / 2, Complex::default());
-        self.scratch.resize(plan.fft.get_scratch_len(), Complex::default());
-    }
-}
+/// What is kept of a complex bin, whatever precision the transform ran in.
+trait AnyMap<O>: BinMap<f32, Out = O> + BinMap<f64, Out = O> + Copy {}
 
-/// What is kept of a complex bin; generic over the precision that the transform ran in.
-pub(crate) trait BinMap<O>: Copy {
-    fn map<F: Sample>(self, bin: Complex<F>) -> O;
-}
+impl<O, M: BinMap<f32, Out = O> + BinMap<f64, Out = O> + Copy> AnyMap<O> for M {}
 
-/// The bin itself.
+/// The bin itself, in the type `T`.
 #[derive(Clone, Copy)]
-struct Whole;
+struct Whole<T>(PhantomData<T>);
 
-impl<T: Sample> BinMap<Complex<T>> for Whole {
+impl<F: Sample, T: Sample> BinMap<F> for Whole<T> {
+    type Out = Bin<T>;
+
     #[inline(always)]
-    fn map<F: Sample>(self, bin: Complex<F>) -> Complex<T> {
-        Complex::new(T::narrow(bin.re.widen()), T::narrow(bin.im.widen()))
+    fn map(self, bin: Bin<F>) -> Bin<T> {
+        Bin { re: bin.re.map(|x| T::narrow(x.widen())), im: bin.im.map(|x| T::narrow(x.widen())) }
     }
 }
 
-/// |bin|².
+/// |bin|², in the type `T`.
 #[derive(Clone, Copy)]
-struct Power;
+struct Power<T>(PhantomData<T>);
 
-impl<T: Sample> BinMap<T> for Power {
+impl<F: Sample, T: Sample> BinMap<F> for Power<T> {
+    type Out = Lanes<T>;
+
     #[inline(always)]
-    fn map<F: Sample>(self, bin: Complex<F>) -> T {
-        T::narrow((bin.re * bin.re + bin.im * bin.im).widen())
+    fn map(self, bin: Bin<F>) -> Lanes<T> {
+        (bin.re * bin.re + bin.im * bin.im).map(|x| T::narrow(x.widen()))
     }
 }
 
-/// Where the frames of a signal lie: some reach before its start, most lie inside, some reach beyond its end.
+/// How many frames a signal has, and which of its samples stand, mirrored or repeated, beyond its ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Layout {
-    /// Frames cut from the padded head, and how many samples of the signal the head holds.
-    head: (usize, usize),
-    /// Frames cut from the signal itself, and where the first starts.
-    middle: (usize, usize),
-    /// Frames cut from the padded tail, and the sample that the tail starts with.
-    tail: (usize, usize),
+    /// Number of frames.
+    frames: usize,
+    /// How many samples of the signal the padding before it is made from; `None` when no frame reaches there.
+    head: Option<usize>,
+    /// The sample from which on the padding after it is made; `None` when no frame reaches there.
+    tail: Option<usize>,
 }
 
-impl Layout {
-    fn total(&self) -> usize {
-        self.head.0 + self.middle.0 + self.tail.0
+/// A signal that is ready to be cut into frames: checked, and with what stands beyond its ends.
+pub(crate) struct Framed<'a, T: Sample> {
+    samples: &'a [T],
+    ends: Lent<'a, Ends<T>>,
+    frames: usize,
+}
+
+/// What stands before the first sample, and after the last.
+#[derive(Default)]
+struct Ends<T> {
+    before: Vec<T>,
+    after: Vec<T>,
+}
+
+impl<T: Sample> Framed<'_, T> {
+    /// Number of frames.
+    pub(crate) fn frames(&self) -> usize {
+        self.frames
+    }
+
+    /// The samples from `start` on, counted with the padding; zeros beyond its end.
+    fn copy<F: Sample>(&self, start: usize, out: &mut [F]) {
+        let mut position = 0;
+        let mut filled = 0;
+        for part in [&self.ends.before[..], self.samples, &self.ends.after] {
+            let from = (start + filled).saturating_sub(position).min(part.len());
+            let part = &part[from..part.len().min(from + out.len() - filled)];
+            vectorized(Convert { from: part, to: &mut out[filled..filled + part.len()] });
+            filled += part.len();
+            position += from + part.len();
+            if filled == out.len() {
+                return;
+            }
+        }
+        out[filled..].fill(F::zero());
+    }
+}
+
+/// Copies samples to another type of sample.
+struct Convert<'a, T, F> {
+    from: &'a [T],
+    to: &'a mut [F],
+}
+
+impl<T: Sample, F: Sample> Kernel for Convert<'_, T, F> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self) {
+        let Self { from, to } = self;
+        for (slot, x) in to.iter_mut().zip(from) {
+            *slot = F::narrow(x.widen());
+        }
     }
 }
 
@@ -244,11 +255,12 @@ impl Stft {
             let expected = "constant, edge, reflect, symmetric or linear_ramp for a transform";
             return Err(Error::config("pad_mode", expected, format!("{:?}", config.pad_mode)));
         }
+        let hop_length = config.hop_length();
         let transform = match config.precision {
-            Precision::Parity => Transform::Parity(Plan::new(&window)),
-            Precision::Fast => Transform::Fast(Plan::new(&window)),
+            Precision::Parity => Transform::Parity(BlockFft::new(&window, hop_length.min(window.len()))),
+            Precision::Fast => Transform::Fast(BlockFft::new(&window, hop_length.min(window.len()))),
         };
-        Ok(Self { config: config.clone(), hop_length: config.hop_length(), transform, pool: Pool::default() })
+        Ok(Self { config: config.clone(), hop_length, transform, pool: Pool::default() })
     }
 
     /// The settings it was planned with.
@@ -271,42 +283,60 @@ impl Stft {
     /// # Errors
     /// [`Error::TooShort`] when frames are not centred and `n` is less than `n_fft`, or `n` is 0 and `n_fft` odd.
     pub fn n_frames(&self, n: usize) -> Result<usize> {
-        self.layout(n).map(|layout| layout.total())
+        self.layout(n).map(|layout| layout.frames)
     }
 
-    /// librosa pads the two ends of a long signal by themselves. Where the hop exceeds half a frame, a mirrored tail
-    /// then mirrors only what the last frames see; we cut exactly as it does.
     fn layout(&self, n: usize) -> Result<Layout> {
         let layout = self.layout_of(n)?;
-        if layout.total() == 0 {
+        if layout.frames == 0 {
             return Err(Error::TooShort { expected: self.config.n_fft % 2, got: n });
         }
         Ok(layout)
     }
 
+    /// librosa pads the two ends of a long signal by themselves. Where the hop exceeds half a frame, a mirrored tail
+    /// then mirrors only what the last frames see; we cut exactly as it does.
     fn layout_of(&self, n: usize) -> Result<Layout> {
         let (n_fft, hop) = (self.config.n_fft, self.hop_length);
         if !self.config.center {
             if n < n_fft {
                 return Err(Error::TooShort { expected: n_fft, got: n });
             }
-            return Ok(Layout { head: (0, 0), middle: (frame_count(n, n_fft, hop), 0), tail: (0, n) });
+            return Ok(Layout { frames: frame_count(n, n_fft, hop), head: None, tail: None });
         }
         let half = n_fft / 2;
+        // The first frame that does not reach before the start, and the first that reaches beyond the end; the latter is 0
+        // or less when the signal is shorter than half a frame.
         let start = half.div_ceil(hop);
-        // The first frame that reaches beyond the end; 0 or less when the signal is shorter than half a frame.
-        let tail = if n + half >= n_fft { (n + half - n_fft) / hop + 1 } else { 0 };
-        if tail <= start {
-            // Every frame touches an end: pad the whole signal.
-            return Ok(Layout { head: (frame_count(n + 2 * half, n_fft, hop), n), middle: (0, 0), tail: (0, n) });
+        let end = if n + half >= n_fft { (n + half - n_fft) / hop + 1 } else { 0 };
+        if end <= start {
+            // Every frame touches an end: the whole signal is padded.
+            return Ok(Layout { frames: frame_count(n + 2 * half, n_fft, hop), head: Some(n), tail: Some(0) });
         }
-        let head_samples = if start > 0 { ((start - 1) * hop + n_fft + 1 - half).min(n) } else { 0 };
-        let middle_start = start * hop - half;
-        let middle = frame_count(n - middle_start, n_fft, hop);
-        let tail_start = tail * hop - half;
-        let tail_frames =
-            if tail * hop + n_fft <= n + 2 * half { frame_count(n - tail_start + half, n_fft, hop) } else { 0 };
-        Ok(Layout { head: (start, head_samples), middle: (middle, middle_start), tail: (tail_frames, tail_start) })
+        let head = (start > 0).then(|| ((start - 1) * hop + n_fft + 1 - half).min(n));
+        let inside = frame_count(n - (start * hop - half), n_fft, hop);
+        let tail = (end * hop + n_fft <= n + 2 * half).then(|| end * hop - half);
+        let beyond = tail.map_or(0, |tail| frame_count(n - tail + half, n_fft, hop));
+        Ok(Layout { frames: start + inside + beyond, head, tail })
+    }
+
+    /// Checks a signal and pads it.
+    pub(crate) fn framed<'a, T: Sample>(&'a self, samples: &'a [T]) -> Result<Framed<'a, T>> {
+        check_finite(samples)?;
+        let Layout { frames, head, tail } = self.layout(samples.len())?;
+        let (half, mode) = (self.config.n_fft / 2, self.config.pad_mode);
+        let mut ends = self.pool.take::<Ends<T>>();
+        ends.before.clear();
+        ends.after.clear();
+        if let Some(head) = head {
+            pad_into(&samples[..head], half, 0, mode, &mut ends.before)?;
+            ends.before.truncate(half);
+        }
+        if let Some(tail) = tail {
+            pad_into(&samples[tail..], 0, half, mode, &mut ends.after)?;
+            ends.after.drain(..samples.len() - tail);
+        }
+        Ok(Framed { samples, ends, frames })
     }
 
     /// The complex spectrum of every frame, shape `[n_bins, n_frames]` (frames are contiguous in memory, as in librosa).
@@ -326,10 +356,11 @@ impl Stft {
     /// As [`Stft::process`], and [`Error::WrongShape`] when `out` is not `[n_bins, n_frames]`.
     pub fn process_into<T: Sample>(&self, samples: &[T], mut out: ArrayViewMut2<'_, Complex<T>>) -> Result<()> {
         self.check_out(samples.len(), self.n_bins(), out.shape())?;
-        self.blocks(samples, Whole, |first, block: &[Complex<T>]| {
-            for (frame, bins) in block.chunks_exact(self.n_bins()).enumerate() {
-                for (slot, &bin) in out.column_mut(first + frame).iter_mut().zip(bins) {
-                    *slot = bin;
+        let signal = self.framed(samples)?;
+        self.blocks(&signal, 0..signal.frames, Whole(PhantomData), |block: Block<'_, Bin<T>>| {
+            for frame in 0..block.frames {
+                for (slot, bin) in out.column_mut(block.first + frame).iter_mut().zip(&*block.bins) {
+                    *slot = Complex::new(bin.re.0[frame], bin.im.0[frame]);
                 }
             }
         })
@@ -341,10 +372,18 @@ impl Stft {
         samples: &[T],
         mut sink: impl FnMut(&[Complex<T>]) -> Result<()>,
     ) -> Result<()> {
+        let signal = self.framed(samples)?;
+        let mut spectrum = self.pool.take::<Vec<Complex<T>>>();
+        spectrum.resize(self.n_bins(), Complex::default());
         let mut result = Ok(());
-        self.blocks(samples, Whole, |_, block: &[Complex<T>]| {
-            if result.is_ok() {
-                result = block.chunks_exact(self.n_bins()).try_for_each(&mut sink);
+        self.blocks(&signal, 0..signal.frames, Whole(PhantomData), |block: Block<'_, Bin<T>>| {
+            for frame in 0..block.frames {
+                for (slot, bin) in spectrum.iter_mut().zip(&*block.bins) {
+                    *slot = Complex::new(bin.re.0[frame], bin.im.0[frame]);
+                }
+                if result.is_ok() {
+                    result = sink(&spectrum);
+                }
             }
         })?;
         result
@@ -366,10 +405,11 @@ impl Stft {
     /// As [`Stft::process`], and [`Error::WrongShape`] when `out` is not `[n_bins, n_frames]`.
     pub fn spectrogram_into<T: Sample>(&self, samples: &[T], power: f64, mut out: ArrayViewMut2<'_, T>) -> Result<()> {
         self.check_out(samples.len(), self.n_bins(), out.shape())?;
-        self.spectrogram_blocks(samples, power, |first, block| {
-            for (frame, bins) in block.chunks_exact(self.n_bins()).enumerate() {
-                for (slot, &bin) in out.column_mut(first + frame).iter_mut().zip(bins) {
-                    *slot = bin;
+        let signal = self.framed(samples)?;
+        self.spectrogram_blocks(&signal, 0..signal.frames, power, |block| {
+            for frame in 0..block.frames {
+                for (slot, bin) in out.column_mut(block.first + frame).iter_mut().zip(&*block.bins) {
+                    *slot = bin.0[frame];
                 }
             }
         })
@@ -380,129 +420,115 @@ impl Stft {
         if got == expected { Ok(()) } else { Err(Error::shape("the output", &expected, got)) }
     }
 
-    /// Calls `sink(first_frame, spectrogram)` for blocks of at most [`BLOCK`] frames, frame by frame in memory.
+    /// Calls `sink` with |STFT|^`power` of some frames of a signal, block by block.
     pub(crate) fn spectrogram_blocks<T: Sample>(
         &self,
-        samples: &[T],
+        signal: &Framed<'_, T>,
+        frames: Range<usize>,
         power: f64,
-        mut sink: impl FnMut(usize, &mut [T]),
+        mut sink: impl FnMut(Block<'_, Lanes<T>>),
     ) -> Result<()> {
-        self.blocks_mut(samples, Power, |first, block: &mut [T]| {
-            raise(block, power);
-            sink(first, block);
+        self.blocks(signal, frames, Power(PhantomData), |block: Block<'_, Lanes<T>>| {
+            vectorized(Raise { bins: block.bins, power });
+            sink(block);
         })
     }
 
-    /// Like [`Stft::spectrogram_blocks`], twice over the same signal, with something done in between: for what can only be
+    /// Like [`Stft::spectrogram_blocks`], twice over all frames, with something done in between: for what can only be
     /// computed once all frames were seen. A spectrogram of at most [`KEPT_VALUES`] is kept; a longer one is computed
     /// again, so that memory does not grow with the signal. The three steps share a `state`.
     pub(crate) fn spectrogram_twice<T: Sample, W>(
         &self,
-        samples: &[T],
+        signal: &Framed<'_, T>,
         power: f64,
         state: &mut W,
-        mut first: impl FnMut(&mut W, &[T]),
+        mut first: impl FnMut(&mut W, Block<'_, Lanes<T>>),
         between: impl FnOnce(&mut W) -> Result<()>,
-        mut second: impl FnMut(&mut W, usize, &[T]),
+        mut second: impl FnMut(&mut W, Block<'_, Lanes<T>>),
     ) -> Result<()> {
-        let total = self.n_frames(samples.len())? * self.n_bins();
-        if total > KEPT_VALUES {
-            self.spectrogram_blocks(samples, power, |_, block| first(state, block))?;
+        let (frames, n_bins) = (signal.frames, self.n_bins());
+        if frames * n_bins > KEPT_VALUES {
+            self.spectrogram_blocks(signal, 0..frames, power, |block| first(state, block))?;
             between(state)?;
-            return self.spectrogram_blocks(samples, power, |frame, block| second(state, frame, block));
+            return self.spectrogram_blocks(signal, 0..frames, power, |block| second(state, block));
         }
         let mut kept = self.pool.take::<Kept<T>>();
-        kept.0.resize(total, T::zero());
-        self.spectrogram_blocks(samples, power, |frame, block| {
-            kept.0[frame * self.n_bins()..][..block.len()].copy_from_slice(block);
+        kept.0.resize(frames.div_ceil(LANES) * n_bins, Lanes::default());
+        let mut room = kept.0.chunks_exact_mut(n_bins);
+        self.spectrogram_blocks(signal, 0..frames, power, |block| {
+            if let Some(room) = room.next() {
+                room.copy_from_slice(block.bins);
+            }
             first(state, block);
         })?;
         between(state)?;
-        for (index, block) in kept.0.chunks(BLOCK * self.n_bins()).enumerate() {
-            second(state, index * BLOCK, block);
+        for (index, bins) in kept.0.chunks_exact_mut(n_bins).enumerate() {
+            let first = index * LANES;
+            second(state, Block { first, frames: LANES.min(frames - first), bins });
         }
         Ok(())
     }
 
-    fn blocks<T: Sample, O: Copy + Default + Send + 'static>(
+    fn blocks<T: Sample, M: AnyMap<O>, O: Copy + Default + Send + 'static>(
         &self,
-        samples: &[T],
-        map: impl BinMap<O>,
-        mut sink: impl FnMut(usize, &[O]),
+        signal: &Framed<'_, T>,
+        frames: Range<usize>,
+        map: M,
+        sink: impl FnMut(Block<'_, O>),
     ) -> Result<()> {
-        self.blocks_mut(samples, map, |first, block: &mut [O]| sink(first, block))
-    }
-
-    fn blocks_mut<T: Sample, O: Copy + Default + Send + 'static>(
-        &self,
-        samples: &[T],
-        map: impl BinMap<O>,
-        sink: impl FnMut(usize, &mut [O]),
-    ) -> Result<()> {
-        check_finite(samples)?;
         match &self.transform {
-            Transform::Parity(plan) => self.run_plan(plan, samples, map, sink),
-            Transform::Fast(plan) => self.run_plan(plan, samples, map, sink),
+            Transform::Parity(fft) => self.transform_blocks(fft, signal, frames, map, sink),
+            Transform::Fast(fft) => self.transform_blocks(fft, signal, frames, map, sink),
         }
     }
 
-    fn run_plan<T: Sample, F: Sample, O: Copy + Default + Send + 'static>(
+    fn transform_blocks<T: Sample, F: Sample, M: BinMap<F>>(
         &self,
-        plan: &Plan<F>,
-        samples: &[T],
-        map: impl BinMap<O>,
-        mut sink: impl FnMut(usize, &mut [O]),
+        fft: &BlockFft<F>,
+        signal: &Framed<'_, T>,
+        frames: Range<usize>,
+        map: M,
+        mut sink: impl FnMut(Block<'_, M::Out>),
     ) -> Result<()> {
-        let (n_fft, n_bins, hop) = (self.config.n_fft, self.n_bins(), self.hop_length);
-        let layout = self.layout(samples.len())?;
+        let (hop, n_fft) = (self.hop_length, self.config.n_fft);
         let mut work = self.pool.take::<Work<F>>();
-        work.fit(plan);
-        let (mut head, mut tail) = (std::mem::take(&mut work.head), std::mem::take(&mut work.tail));
-        let ends_are_joined = layout.middle.0 == 0 && layout.tail.0 == 0;
-        if layout.head.0 > 0 {
-            let right = if ends_are_joined { n_fft / 2 } else { 0 };
-            pad_into(&samples[..layout.head.1], n_fft / 2, right, self.config.pad_mode, &mut head)?;
-        }
-        if layout.tail.0 > 0 {
-            pad_into(&samples[layout.tail.1..], 0, n_fft / 2, self.config.pad_mode, &mut tail)?;
-        }
-
-        let mut block = self.pool.take::<Vec<O>>();
-        block.resize(BLOCK * n_bins, O::default());
-        let total = layout.total();
-        for first in (0..total).step_by(BLOCK) {
-            let frames = BLOCK.min(total - first);
-            for (t, out) in (first..first + frames).zip(block.chunks_exact_mut(n_bins)) {
-                if t < layout.head.0 {
-                    plan.run(&head[t * hop..t * hop + n_fft], out, map, &mut work)?;
-                } else if t < layout.head.0 + layout.middle.0 {
-                    let start = layout.middle.1 + (t - layout.head.0) * hop;
-                    plan.run(&samples[start..start + n_fft], out, map, &mut work)?;
-                } else {
-                    let start = (t - layout.head.0 - layout.middle.0) * hop;
-                    plan.run(&tail[start..start + n_fft], out, map, &mut work)?;
+        let Work { samples, fft: fft_work } = &mut *work;
+        samples.resize((LANES - 1) * hop.min(n_fft) + n_fft, F::zero());
+        let mut bins = self.pool.take::<Vec<M::Out>>();
+        bins.resize(self.n_bins(), M::Out::default());
+        for first in frames.clone().step_by(LANES) {
+            if hop <= n_fft {
+                signal.copy(first * hop, samples);
+            } else {
+                // What lies between frames is left out.
+                for (lane, frame) in samples.chunks_exact_mut(n_fft).enumerate() {
+                    signal.copy((first + lane) * hop, frame);
                 }
             }
-            sink(first, &mut block[..frames * n_bins]);
+            fft.run(samples, map, fft_work, &mut bins)?;
+            sink(Block { first, frames: LANES.min(frames.end - first), bins: &mut bins });
         }
-        (work.head, work.tail) = (head, tail);
         Ok(())
     }
 }
 
 /// From |bin|² to |bin|^`power`, in place.
-fn raise<T: Sample>(power_spectrogram: &mut [T], power: f64) {
-    if power == 2.0 {
-        return;
-    }
-    if power == 1.0 {
-        for value in power_spectrogram {
-            *value = value.sqrt();
-        }
-    } else {
-        let half = T::narrow(power / 2.0);
-        for value in power_spectrogram {
-            *value = value.powf(half);
+struct Raise<'a, T> {
+    bins: &'a mut [Lanes<T>],
+    power: f64,
+}
+
+impl<T: Sample> Kernel for Raise<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self) {
+        let Self { bins, power } = self;
+        if power == 1.0 {
+            bins.iter_mut().for_each(|bin| *bin = bin.map(|x| x.sqrt()));
+        } else if power != 2.0 {
+            let half = T::narrow(power / 2.0);
+            bins.iter_mut().for_each(|bin| *bin = bin.map(|x| x.powf(half)));
         }
     }
 }

@@ -3,13 +3,14 @@
 use ndarray::{Array2, ArrayView2, ArrayViewMut2};
 
 use crate::chroma::{Chroma, ChromaConfig, ChromaWork};
-use crate::decibel::{log_power, maximum};
+use crate::decibel::{log_lanes, raise_to};
 use crate::error::{Error, Result};
+use crate::lanes::{Kernel, LANES, Lanes, vectorized};
 use crate::mel::{MelConfig, check_rate};
 use crate::mfcc::{Mfcc, MfccConfig};
 use crate::sample::Sample;
 use crate::scratch::Pool;
-use crate::stft::{BLOCK, Precision, Stft, StftConfig};
+use crate::stft::{Precision, Stft, StftConfig};
 use crate::temporal::{RmsConfig, ZcrConfig, rms_into, zero_crossing_rate_into};
 
 /// What becomes of a feature's values over time.
@@ -112,11 +113,11 @@ pub struct Vector162 {
 #[derive(Default)]
 struct Work {
     chroma: ChromaWork<f32>,
-    power: Vec<f32>,
-    /// Mel bands of every frame, frame by frame.
-    mel: Vec<f32>,
+    /// Mel bands of all frames, block by block.
+    mel: Vec<Lanes<f32>>,
+    mean_db: Vec<f32>,
     /// Sums over time.
-    mel_sums: Vec<f64>,
+    mel_sums: Vec<Lanes<f64>>,
     chroma_sums: Vec<f64>,
     crossings: Vec<f64>,
     loudness: Vec<f32>,
@@ -165,46 +166,42 @@ impl Vector162 {
         rms[0] = mean(work.loudness.iter().map(|&x| f64::from(x)));
 
         work.mel.clear();
-        work.mel_sums.clear();
-        work.mel_sums.resize(n_mels, 0.0);
         work.chroma_sums.clear();
         work.chroma_sums.resize(chroma.len(), 0.0);
         work.chroma.forget_peaks();
+        let signal = self.stft().framed(samples)?;
         self.stft().spectrogram_twice(
-            samples,
+            &signal,
             1.0,
             work,
             |work, block| {
-                self.chroma.collect_peaks(block, &mut work.chroma);
-                work.power.clear();
-                work.power.extend(block.iter().map(|x| x * x));
+                self.chroma.collect_peaks(&block, &mut work.chroma);
                 let start = work.mel.len();
-                work.mel.resize(start + block.len() / self.stft().n_bins() * n_mels, 0.0);
-                self.mfcc.mel().apply_block(&work.power, &mut work.mel[start..]);
+                work.mel.resize(start + n_mels, Lanes::default());
+                vectorized(Square { bins: block.bins });
+                self.mfcc.mel().apply(block.bins, &mut work.mel[start..]);
             },
             |work| self.chroma.tune_to_peaks(&mut work.chroma),
-            |work, _, block| {
-                let sums = &mut work.chroma_sums;
-                self.chroma.apply_block(block, &mut work.chroma, |_, classes| add(sums, classes));
+            |work, block| {
+                let classes = self.chroma.classes(&block, &mut work.chroma);
+                for (sum, class) in work.chroma_sums.iter_mut().zip(classes) {
+                    *sum += class.0[..block.frames].iter().map(|&x| f64::from(x)).sum::<f64>();
+                }
             },
         )?;
         for (slot, sum) in chroma.iter_mut().zip(&work.chroma_sums) {
             *slot = (sum / frames as f64) as f32;
         }
-        for (slot, mean) in mel.iter_mut().zip(means(&work.mel, &mut work.mel_sums)) {
-            *slot = mean as f32;
-        }
+        means(&work.mel, frames, &mut work.mel_sums, mel);
 
         // The cosine transform is linear, so the mean of the MFCCs is the transform of the mean decibels.
-        log_power(&mut work.mel, 1e-10, 1.0);
-        let floor = maximum(&work.mel) - 80.0;
-        work.mel.iter_mut().for_each(|x| *x = x.max(floor));
-        work.power.clear();
-        work.power.extend(means(&work.mel, &mut work.mel_sums).map(|mean| mean as f32));
-        let shape = (mfcc.len(), 1);
-        let column = ArrayViewMut2::from_shape(shape, mfcc)
-            .map_err(|error| Error::input("the coefficients", format!("of shape {shape:?}"), error))?;
-        self.mfcc.of_column(&work.power, column);
+        let db = &self.mfcc.config().db;
+        log_lanes(&mut work.mel, db.amin, 1.0);
+        let floor = self.mfcc.floor(&mut work.mel, frames)?;
+        raise_to(&mut work.mel, floor);
+        work.mean_db.resize(n_mels, 0.0);
+        means(&work.mel, frames, &mut work.mel_sums, &mut work.mean_db);
+        self.mfcc.of_column(&work.mean_db, mfcc);
         Ok(vector)
     }
 }
@@ -221,32 +218,56 @@ fn mean(values: impl ExactSizeIterator<Item = f64>) -> f32 {
     (values.sum::<f64>() / n) as f32
 }
 
-fn add(sums: &mut [f64], values: &[f32]) {
-    for (sum, &value) in sums.iter_mut().zip(values) {
-        *sum += f64::from(value);
+/// The means over time of features of `frames` frames, block by block, one for every slot of `out`.
+fn means(blocks: &[Lanes<f32>], frames: usize, sums: &mut Vec<Lanes<f64>>, out: &mut [f32]) {
+    sums.clear();
+    sums.resize(out.len(), Lanes::default());
+    let (full, rest) = blocks.split_at(frames / LANES * out.len());
+    vectorized(AddBlocks { blocks: full, sums });
+    for (sum, values) in sums.iter_mut().zip(rest) {
+        for lane in 0..frames % LANES {
+            sum.0[lane] += f64::from(values.0[lane]);
+        }
+    }
+    for (slot, sum) in out.iter_mut().zip(&*sums) {
+        *slot = (sum.0.iter().sum::<f64>() / frames as f64) as f32;
     }
 }
 
-/// The mean over frames of values that lie frame by frame, one for each of `sums`.
-fn means<'a>(values: &[f32], sums: &'a mut [f64]) -> impl Iterator<Item = f64> + 'a {
-    let width = sums.len();
-    // Short stretches are added in f32, which is vector code, and those sums in f64.
-    let mut part = [0.0_f32; 512];
-    sums.fill(0.0);
-    for stretch in values.chunks(BLOCK * width) {
-        for (columns, sums) in (0..width).step_by(part.len()).zip(sums.chunks_mut(part.len())) {
-            let part = &mut part[..sums.len()];
-            part.fill(0.0);
-            for frame in stretch.chunks_exact(width) {
-                for (sum, &value) in part.iter_mut().zip(&frame[columns..]) {
-                    *sum += value;
-                }
-            }
-            add(sums, part);
+/// From magnitudes to powers, in place.
+struct Square<'a> {
+    bins: &'a mut [Lanes<f32>],
+}
+
+impl Kernel for Square<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self) {
+        for bin in self.bins {
+            *bin = *bin * *bin;
         }
     }
-    let frames = (values.len() / width) as f64;
-    sums.iter().map(move |sum| sum / frames)
+}
+
+/// Adds up the rows of blocks over blocks.
+struct AddBlocks<'a> {
+    blocks: &'a [Lanes<f32>],
+    sums: &'a mut [Lanes<f64>],
+}
+
+impl Kernel for AddBlocks<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self) {
+        let Self { blocks, sums } = self;
+        for block in blocks.chunks_exact(sums.len()) {
+            for (sum, &values) in sums.iter_mut().zip(block) {
+                *sum = *sum + values.map(f64::from);
+            }
+        }
+    }
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ use ndarray::{Array2, ArrayView2, ArrayViewMut2};
 
 use crate::error::{Error, Result};
 use crate::frame::{PadMode, check_hop, check_length, frame_count, pad_into};
+use crate::lanes::{Kernel, vectorized};
 use crate::sample::{Sample, check_finite, dot};
 
 /// Settings of [`zero_crossing_rate`], by librosa's names and with its defaults.
@@ -116,25 +117,34 @@ pub fn zero_crossing_rate_into<T: Sample>(
 
     let crossings = Crossings::new(samples, threshold, zero_pos);
     let left = if center { frame_length / 2 } else { 0 };
-    // A frame looks at its own samples only, and beyond the ends nothing crosses: crossings at start + 1 … end.
-    let bounds = |t: usize| {
-        let start = t * hop_length;
-        ((start + 1).saturating_sub(left).clamp(1, n), (start + frame_length).saturating_sub(left).clamp(1, n))
-    };
-    let mut count = 0;
-    let (mut from, mut to) = (1, 1);
-    for (t, slot) in out.iter_mut().enumerate() {
-        let (start, end) = bounds(t);
-        if start >= to {
-            count = crossings.between(start, end);
-        } else {
-            count = count + crossings.between(to, end) - crossings.between(from, start);
+    // Where frame t starts, as an index into the signal. Beyond the ends nothing crosses.
+    let start = |t: usize| (t * hop_length).saturating_sub(left).min(n);
+    let rate = |count: usize| (count + usize::from(pad)) as f64 / frame_length as f64;
+    let per_frame = frame_length / hop_length;
+    if frame_length.is_multiple_of(hop_length) && per_frame <= MOST_HOPS {
+        let mut hops = [0; MOST_HOPS];
+        for (hop, slot) in hops.iter_mut().enumerate().take(per_frame).skip(1) {
+            *slot = crossings.between(start(hop - 1), start(hop));
         }
-        (from, to) = (start, end);
-        *slot = (count + usize::from(pad)) as f64 / frame_length as f64;
+        for (t, slot) in out.iter_mut().enumerate() {
+            let last = t + per_frame;
+            hops[last % per_frame] = crossings.between(start(last - 1), start(last));
+            // A frame does not look at the sample before its own.
+            let count = hops[..per_frame].iter().sum::<usize>() - crossings.between(start(t), (start(t) + 1).min(n));
+            *slot = rate(count);
+        }
+    } else {
+        for (t, slot) in out.iter_mut().enumerate() {
+            let end = (t * hop_length + frame_length).saturating_sub(left).min(n);
+            let from = if t * hop_length >= left { start(t) + 1 } else { 0 };
+            *slot = rate(crossings.between(from, end));
+        }
     }
     Ok(())
 }
+
+/// A frame of at most so many hops is put together from what was found of each hop.
+const MOST_HOPS: usize = 64;
 
 /// Counts sign changes.
 struct Crossings<'a, T> {
@@ -153,29 +163,43 @@ impl<'a, T: Sample> Crossings<'a, T> {
         Self { samples, threshold: limit, zero_pos }
     }
 
-    /// How many of the samples `from..to` differ in sign from the one before them.
-    #[inline]
+    /// How many of the samples `from..to` differ in sign from the one before them. The first of all does not.
     fn between(&self, from: usize, to: usize) -> usize {
+        let from = from.max(1);
         if from >= to {
             return 0;
         }
-        let (before, here) = (&self.samples[from - 1..to - 1], &self.samples[from..to]);
-        let is_negative = |x: T| x < -self.threshold;
-        let is_positive = |x: T| x > self.threshold;
-        // Counted in short stretches of u32, which vector code can add up.
-        let mut total = 0;
-        for (before, here) in before.chunks(4096).zip(here.chunks(4096)) {
-            let pairs = before.iter().zip(here);
-            let count: u32 = if self.zero_pos {
-                pairs.map(|(&a, &b)| u32::from(is_negative(a) != is_negative(b))).sum()
-            } else {
-                pairs
-                    .map(|(&a, &b)| u32::from((is_negative(a) != is_negative(b)) | (is_positive(a) != is_positive(b))))
-                    .sum()
-            };
-            total += count as usize;
+        let (before, here, threshold) = (&self.samples[from - 1..to - 1], &self.samples[from..to], self.threshold);
+        let count = if self.zero_pos {
+            vectorized(Changes::<T, true> { before, here, threshold })
+        } else {
+            vectorized(Changes::<T, false> { before, here, threshold })
+        };
+        count as usize
+    }
+}
+
+/// Counts the samples that are not of the same sign as the one before them.
+struct Changes<'a, T, const ZERO_POS: bool> {
+    before: &'a [T],
+    here: &'a [T],
+    threshold: T,
+}
+
+impl<T: Sample, const ZERO_POS: bool> Kernel for Changes<'_, T, ZERO_POS> {
+    type Output = u32;
+
+    #[inline(always)]
+    fn run(self) -> u32 {
+        let mut count = 0;
+        for (&a, &b) in self.before.iter().zip(self.here) {
+            let mut changes = (a < -self.threshold) != (b < -self.threshold);
+            if !ZERO_POS {
+                changes |= (a > self.threshold) != (b > self.threshold);
+            }
+            count += u32::from(changes);
         }
-        total
+        count
     }
 }
 
@@ -207,9 +231,6 @@ pub(crate) fn rms_with<T: Sample>(
     padded: &mut Vec<T>,
     mut out: ArrayViewMut2<'_, f32>,
 ) -> Result<()> {
-    /// Hops of a frame whose sums are kept.
-    const KEPT: usize = 64;
-
     let RmsConfig { frame_length, hop_length, center, pad_mode } = *config;
     let frames = frames_of(samples.len(), frame_length, hop_length, center)?;
     if out.shape() != [1, frames] {
@@ -230,7 +251,7 @@ pub(crate) fn rms_with<T: Sample>(
         energy(silent, &signal[from..to])
     };
     let mean = |energy: f64| (energy / frame_length as f64).sqrt() as f32;
-    if !frame_length.is_multiple_of(hop_length) || frame_length / hop_length > KEPT {
+    if !frame_length.is_multiple_of(hop_length) || frame_length / hop_length > MOST_HOPS {
         for (t, slot) in out.iter_mut().enumerate() {
             *slot = mean(between(t * hop_length, t * hop_length + frame_length));
         }
@@ -238,7 +259,7 @@ pub(crate) fn rms_with<T: Sample>(
     }
     // Frames are made of whole hops, each of which is summed once and kept while frames still need it.
     let per_frame = frame_length / hop_length;
-    let mut hops = [0.0; KEPT];
+    let mut hops = [0.0; MOST_HOPS];
     let hops = &mut hops[..per_frame];
     for (hop, slot) in hops.iter_mut().enumerate().skip(1) {
         *slot = between((hop - 1) * hop_length, hop * hop_length);
@@ -255,19 +276,37 @@ pub(crate) fn rms_with<T: Sample>(
 /// The sum of squares of `silent` zeros and the samples after them: in the samples' precision over short stretches, in `f64`
 /// over those. Stretches are counted from the first zero, so that the sum is the same as if the zeros were in memory.
 fn energy<T: Sample>(silent: usize, samples: &[T]) -> f64 {
-    const STRETCH: usize = 256;
     let into = silent % STRETCH;
     let (first, rest) = samples.split_at(if into > 0 { samples.len().min(STRETCH - into) } else { 0 });
     let mut sum = 0.0;
     if !first.is_empty() {
         let mut stretch = [T::zero(); STRETCH];
         stretch[into..into + first.len()].copy_from_slice(first);
-        sum += dot(&stretch, &stretch).widen();
+        sum = vectorized(Energy { sum, samples: &stretch });
     }
-    for stretch in rest.chunks(STRETCH) {
-        sum += dot(stretch, stretch).widen();
+    vectorized(Energy { sum, samples: rest })
+}
+
+/// Samples whose squares are added up in their own precision.
+const STRETCH: usize = 256;
+
+/// A sum, and the squares of samples added to it.
+struct Energy<'a, T> {
+    sum: f64,
+    samples: &'a [T],
+}
+
+impl<T: Sample> Kernel for Energy<'_, T> {
+    type Output = f64;
+
+    #[inline(always)]
+    fn run(self) -> f64 {
+        let mut sum = self.sum;
+        for stretch in self.samples.chunks(STRETCH) {
+            sum += dot(stretch, stretch).widen();
+        }
+        sum
     }
-    sum
 }
 
 /// The root mean square of each frame of a magnitude spectrogram, `[n_bins, n_frames]` → `[1, n_frames]`

@@ -5,6 +5,7 @@ use ndarray::{Array2, ArrayView, ArrayView2, Axis, Dimension};
 use crate::convert::{fft_frequencies, hz_to_octs};
 use crate::decibel::{maximum, median};
 use crate::error::{Error, Result};
+use crate::lanes::{Block, Kernel, LANES, Lanes, Largest, vectorized};
 use crate::mel::check_rate;
 use crate::sample::Sample;
 
@@ -69,27 +70,97 @@ impl PeakFinder {
             Some(reference) => T::narrow(reference.abs()),
             None => T::narrow(self.threshold) * maximum(frame),
         };
-        let (half, two) = (T::narrow(0.5), T::narrow(2.0));
         for bin in self.bins.clone() {
             let (before, here) = (frame[bin - 1], frame[bin]);
-            if !(here > limit && here > before) {
-                continue;
+            if here > limit && here > before {
+                self.peak_at(bin, before, here, frame.get(bin + 1).copied(), &mut found);
             }
-            let Some(&after) = frame.get(bin + 1) else {
-                // The last bin: a one-sided slope, and no parabola.
-                found(bin, T::narrow(bin as f64 * self.bin_width), here);
-                continue;
-            };
-            if here < after {
-                continue;
-            }
-            // The top of the parabola through the three values.
-            let curvature = (after + before).widen() - 2.0 * here.widen();
-            let slope = (after - before).widen() / 2.0;
-            let shift = if slope.abs() >= curvature.abs() { T::zero() } else { T::narrow(-slope / curvature) };
-            let skew = half * ((after - before) / two) * shift;
-            found(bin, T::narrow((bin as f64 + shift.widen()) * self.bin_width), here + skew);
         }
+    }
+
+    /// Calls `found` if a value that exceeds the one before it is a peak.
+    #[inline]
+    fn peak_at<T: Sample>(
+        &self,
+        bin: usize,
+        before: T,
+        here: T,
+        after: Option<T>,
+        found: &mut impl FnMut(usize, T, T),
+    ) {
+        let (half, two) = (T::narrow(0.5), T::narrow(2.0));
+        let Some(after) = after else {
+            // The last bin: a one-sided slope, and no parabola.
+            found(bin, T::narrow(bin as f64 * self.bin_width), here);
+            return;
+        };
+        if here < after {
+            return;
+        }
+        // The top of the parabola through the three values.
+        let curvature = (after + before).widen() - 2.0 * here.widen();
+        let slope = (after - before).widen() / 2.0;
+        let shift = if slope.abs() >= curvature.abs() { T::zero() } else { T::narrow(-slope / curvature) };
+        let skew = half * ((after - before) / two) * shift;
+        found(bin, T::narrow((bin as f64 + shift.widen()) * self.bin_width), here + skew);
+    }
+
+    /// Like [`PeakFinder::peaks`], of the frames of a block. `candidates` is working memory.
+    fn block_peaks<T: Sample>(
+        &self,
+        block: &Block<'_, Lanes<T>>,
+        candidates: &mut Vec<usize>,
+        mut found: impl FnMut(usize, T, T),
+    ) {
+        let bins = &*block.bins;
+        let limits = match self.reference {
+            Some(reference) => Lanes([T::narrow(reference.abs()); LANES]),
+            None => vectorized(Largest { values: bins }) * T::narrow(self.threshold),
+        };
+        candidates.resize(self.bins.len(), 0);
+        let range = self.bins.clone();
+        let n_candidates = vectorized(Candidates { bins, range, limits, candidates });
+        for &bin in &candidates[..n_candidates] {
+            let (before, here, after) = (bins[bin - 1], bins[bin], bins.get(bin + 1));
+            for lane in 0..block.frames {
+                let after = after.map(|after| after.0[lane]);
+                let (before, here) = (before.0[lane], here.0[lane]);
+                if here > limits.0[lane] && here > before {
+                    self.peak_at(bin, before, here, after, &mut found);
+                }
+            }
+        }
+    }
+}
+
+/// Writes the bins at which any frame of a block may have a peak, and returns how many there are.
+struct Candidates<'a, T> {
+    bins: &'a [Lanes<T>],
+    range: std::ops::Range<usize>,
+    limits: Lanes<T>,
+    candidates: &'a mut [usize],
+}
+
+impl<T: Sample> Kernel for Candidates<'_, T> {
+    type Output = usize;
+
+    #[inline(always)]
+    fn run(self) -> usize {
+        let Self { bins, range, limits, candidates } = self;
+        let mut count = 0;
+        for bin in range {
+            let (before, here) = (&bins[bin - 1], &bins[bin]);
+            let after = bins.get(bin + 1).unwrap_or(here);
+            let mut any = false;
+            for lane in 0..LANES {
+                let x = here.0[lane];
+                any |= (x > limits.0[lane]) & (x > before.0[lane]) & (x >= after.0[lane]);
+            }
+            // Written in any case, so that there is nothing to guess.
+            candidates[count] = bin;
+            count += usize::from(any);
+        }
+        count
     }
 }
 
@@ -144,6 +215,7 @@ pub(crate) struct Peaks<T> {
     magnitudes: Vec<T>,
     sorted: Vec<T>,
     counts: Vec<u32>,
+    candidates: Vec<usize>,
 }
 
 impl<T: Sample> Peaks<T> {
@@ -153,12 +225,27 @@ impl<T: Sample> Peaks<T> {
     }
 
     pub(crate) fn collect(&mut self, finder: &PeakFinder, frame: &[T]) {
-        finder.peaks(frame, |_, pitch, magnitude| {
-            if pitch > T::zero() {
-                self.pitches.push(pitch);
-                self.magnitudes.push(magnitude);
-            }
-        });
+        finder.peaks(frame, |_, pitch, magnitude| self.add(pitch, magnitude));
+    }
+
+    pub(crate) fn collect_block(&mut self, finder: &PeakFinder, block: &Block<'_, Lanes<T>>) {
+        let mut candidates = std::mem::take(&mut self.candidates);
+        finder.block_peaks(block, &mut candidates, |_, pitch, magnitude| self.add(pitch, magnitude));
+        self.candidates = candidates;
+    }
+
+    /// Adds what was found elsewhere.
+    #[cfg(feature = "rayon")]
+    pub(crate) fn append(&mut self, mut other: Self) {
+        self.pitches.append(&mut other.pitches);
+        self.magnitudes.append(&mut other.magnitudes);
+    }
+
+    fn add(&mut self, pitch: T, magnitude: T) {
+        if pitch > T::zero() {
+            self.pitches.push(pitch);
+            self.magnitudes.push(magnitude);
+        }
     }
 
     /// The tuning by the louder half of the peaks.

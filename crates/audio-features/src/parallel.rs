@@ -1,0 +1,174 @@
+//! Several threads: over many clips, or over the frames of a long one. Needs the feature `rayon`.
+//!
+//! A frame's values do not depend on the frames beside it, and what looks at all frames (the loudest value, the tuning) does
+//! not depend on their order. So every result is **bit for bit that of one thread**, however many there are. The threads are
+//! those of the rayon pool that the call runs in.
+
+use std::ops::Range;
+
+use ndarray::{Array2, ArrayViewMut2, Axis, ShapeBuilder};
+use rayon::prelude::*;
+
+use crate::chroma::Chroma;
+use crate::error::{Error, Result};
+use crate::lanes::{LANES, Lanes, store};
+use crate::mel::MelSpectrogram;
+use crate::mfcc::Mfcc;
+use crate::sample::Sample;
+use crate::stft::Framed;
+use crate::tuning::Peaks;
+
+/// Calls `f` with every clip, on several threads, and returns the results in the order of the clips.
+///
+/// Planners are `Sync`: one serves all threads.
+///
+/// ```
+/// use audio_features::{Mfcc, MfccConfig, process_clips};
+///
+/// let mfcc = Mfcc::new(&MfccConfig::default())?;
+/// let clips: Vec<Vec<f32>> = (1..5).map(|k| (0..4000).map(|n| (n as f32 * 0.01 * k as f32).sin()).collect()).collect();
+/// let features = process_clips(&clips, |clip| mfcc.process(clip))?;
+/// assert_eq!(features[2], mfcc.process(&clips[2])?);
+/// # Ok::<(), audio_features::Error>(())
+/// ```
+///
+/// # Errors
+/// One of those that `f` returned.
+pub fn process_clips<C: Sync, O: Send>(clips: &[C], f: impl Fn(&C) -> Result<O> + Sync) -> Result<Vec<O>> {
+    clips.par_iter().map(&f).collect()
+}
+
+/// Blocks of frames that one thread works on at a time.
+const TOGETHER: usize = 32;
+
+/// Calls `fill(columns, part)` with parts of `out` by columns, on several threads. Parts are multiples of `unit` columns.
+fn by_columns<T: Send>(
+    out: ArrayViewMut2<'_, T>,
+    first: usize,
+    unit: usize,
+    fill: &(impl Fn(Range<usize>, ArrayViewMut2<'_, T>) -> Result<()> + Sync),
+) -> Result<()> {
+    let columns = out.ncols();
+    if columns <= TOGETHER * unit {
+        return fill(first..first + columns, out);
+    }
+    let half = (columns / 2).next_multiple_of(unit);
+    let (left, right) = out.split_at(Axis(1), half);
+    let (left, right) =
+        rayon::join(|| by_columns(left, first, unit, fill), || by_columns(right, first + half, unit, fill));
+    left.and(right)
+}
+
+impl MelSpectrogram {
+    /// [`MelSpectrogram::process`] on several threads.
+    ///
+    /// # Errors
+    /// As [`MelSpectrogram::process`].
+    pub fn par_process<T: Sample>(&self, samples: &[T]) -> Result<Array2<T>> {
+        let signal = self.stft().framed(samples)?;
+        let mut out = Array2::zeros((self.config().n_mels, signal.frames()));
+        by_columns(out.view_mut(), 0, LANES, &|frames, mut out| {
+            let start = frames.start;
+            self.blocks(&signal, frames, |first, frames, bands| store(bands, frames, first - start, &mut out))
+        })?;
+        Ok(out)
+    }
+}
+
+impl Mfcc {
+    /// [`Mfcc::process`] on several threads.
+    ///
+    /// # Errors
+    /// As [`Mfcc::process`].
+    pub fn par_process<T: Sample>(&self, samples: &[T]) -> Result<Array2<T>> {
+        let signal = self.mel().stft().framed(samples)?;
+        let (n_mels, total) = (self.config().mel.n_mels, signal.frames());
+        let shape = (n_mels, total.div_ceil(LANES));
+        let mut bands = vec![Lanes::default(); shape.0 * shape.1];
+        let blocks = ArrayViewMut2::from_shape(shape.f(), &mut bands)
+            .map_err(|error| Error::input("the mel spectrogram", format!("of shape {shape:?}"), error))?;
+        by_columns(blocks, 0, 1, &|blocks, mut out| {
+            let frames = blocks.start * LANES..total.min(blocks.end * LANES);
+            self.energies(&signal, frames, |first, bands| {
+                let mut column = out.column_mut(first / LANES - blocks.start);
+                column.iter_mut().zip(bands).for_each(|(slot, &band)| *slot = band);
+            })
+        })?;
+        let floor = self.floor(&mut bands, total)?;
+        let mut out = Array2::zeros((self.n_mfcc(), total));
+        by_columns(out.view_mut(), 0, LANES, &|frames, out| {
+            let blocks = frames.start / LANES * n_mels..frames.end.div_ceil(LANES) * n_mels;
+            self.transform(&bands[blocks], floor, &mut Vec::new(), out);
+            Ok(())
+        })?;
+        Ok(out)
+    }
+}
+
+impl Chroma {
+    /// [`Chroma::process`] on several threads.
+    ///
+    /// # Errors
+    /// As [`Chroma::process`].
+    pub fn par_process<T: Sample>(&self, samples: &[T]) -> Result<Array2<T>> {
+        let signal = self.stft().framed(samples)?;
+        let tuning = match self.config().tuning {
+            Some(tuning) => tuning,
+            None => self.hear(&signal, 0..signal.frames())?.tuning(0.01, self.config().n_chroma)?,
+        };
+        let mut out = Array2::zeros((self.config().n_chroma, signal.frames()));
+        by_columns(out.view_mut(), 0, LANES, &|frames, out| self.tuned(&signal, frames, tuning, out))?;
+        Ok(out)
+    }
+
+    /// The peaks of some frames.
+    fn hear<T: Sample>(&self, signal: &Framed<'_, T>, frames: Range<usize>) -> Result<Peaks<T>> {
+        if frames.len() <= TOGETHER * LANES {
+            return self.peaks_of(signal, frames);
+        }
+        let half = frames.start + (frames.len() / 2).next_multiple_of(LANES);
+        let (first, second) =
+            rayon::join(|| self.hear(signal, frames.start..half), || self.hear(signal, half..frames.end));
+        let mut peaks = first?;
+        peaks.append(second?);
+        Ok(peaks)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{ChromaConfig, MelConfig, MfccConfig, StftConfig};
+
+    fn clip() -> Vec<f32> {
+        (0..150_000).map(|n| (n as f32 * 0.02).sin() * (n % 97) as f32 / 97.0 + (n as f32 * 0.31).cos() * 0.2).collect()
+    }
+
+    #[test]
+    fn every_number_of_threads_gives_the_same_bits() {
+        let clip = clip();
+        let stft = StftConfig { n_fft: 512, hop_length: Some(100), ..StftConfig::default() };
+        let mel = MelConfig { stft: stft.clone(), n_mels: 40, ..MelConfig::default() };
+        let mfcc = Mfcc::new(&MfccConfig { mel, ..MfccConfig::default() }).unwrap();
+        let heard = Chroma::new(&ChromaConfig { stft: stft.clone(), ..ChromaConfig::default() }).unwrap();
+        let tuned = Chroma::new(&ChromaConfig { stft, tuning: Some(0.1), ..ChromaConfig::default() }).unwrap();
+        for threads in [1, 2, 3, 7] {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            pool.install(|| {
+                assert_eq!(mfcc.mel().par_process(&clip).unwrap(), mfcc.mel().process(&clip).unwrap());
+                assert_eq!(mfcc.par_process(&clip).unwrap(), mfcc.process(&clip).unwrap());
+                assert_eq!(heard.par_process(&clip).unwrap(), heard.process(&clip).unwrap());
+                assert_eq!(tuned.par_process(&clip).unwrap(), tuned.process(&clip).unwrap());
+            });
+        }
+    }
+
+    #[test]
+    fn an_error_of_one_clip_is_the_error_of_all() {
+        let mfcc = Mfcc::new(&MfccConfig::default()).unwrap();
+        let clips = [vec![0.1_f32; 3000], vec![f32::NAN; 3000], vec![0.2; 3000]];
+        assert!(process_clips(&clips, |clip| mfcc.process(clip)).is_err());
+        assert_eq!(process_clips(&clips[2..], |clip| mfcc.process(clip)).unwrap().len(), 1);
+        assert!(mfcc.par_process(&clips[1]).is_err());
+    }
+}
