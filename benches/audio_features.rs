@@ -119,7 +119,9 @@ fn others(group: &mut BenchmarkGroup<'_, WallTime>, samples: &[f32]) {
     run(group, "power_to_db", "", || af::power_to_db(black_box(&magnitude), &DbConfig::default()));
     run(group, "delta", "", || af::delta(&black_box(s).slice_move(ndarray::s![..20, ..]), &DeltaConfig::default()));
     run(group, "spectral_centroid", "", || af::spectral_centroid(black_box(s), &freq));
-    run(group, "spectral_bandwidth", "", || af::spectral_bandwidth(black_box(s), &freq, 2.0));
+    run(group, "spectral_bandwidth", "", || {
+        af::spectral_bandwidth(black_box(s), &freq, &af::BandwidthConfig::default())
+    });
     run(group, "spectral_rolloff", "", || af::spectral_rolloff(black_box(s), &freq, 0.85));
     run(group, "spectral_flatness", "", || af::spectral_flatness(black_box(s), 1e-10, 2.0));
     run(group, "spectral_contrast", "", || af::spectral_contrast(black_box(s), &freq, &ContrastConfig::default()));

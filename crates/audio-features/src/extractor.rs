@@ -11,7 +11,7 @@ use crate::mel::MelConfig;
 use crate::mfcc::{Mfcc, MfccConfig};
 use crate::sample::Sample;
 use crate::scratch::Pool;
-use crate::spectral::{Bands, ContrastConfig, Shape};
+use crate::spectral::{Bands, BandwidthConfig, ContrastConfig, Shape};
 use crate::stft::{Stft, StftConfig};
 use crate::temporal::{RmsConfig, ZcrConfig, rms_with, zero_crossing_rate_into};
 
@@ -383,7 +383,7 @@ impl FeatureExtractor {
             Feature::Centroid | Feature::Bandwidth | Feature::Rolloff | Feature::Flatness => {
                 let shape = match feature {
                     Feature::Centroid => Shape::Centroid,
-                    Feature::Bandwidth => Shape::bandwidth(2.0)?,
+                    Feature::Bandwidth => Shape::bandwidth(&BandwidthConfig::default())?,
                     Feature::Rolloff => Shape::rolloff(0.85)?,
                     _ => Shape::flatness(1e-10, 2.0)?,
                 };
@@ -486,7 +486,7 @@ mod tests {
         let freq = fft_frequencies(22_050.0, 2048);
         for (feature, alone) in [
             (Feature::Centroid, spectral_centroid(magnitude.view(), &freq).unwrap()),
-            (Feature::Bandwidth, spectral_bandwidth(magnitude.view(), &freq, 2.0).unwrap()),
+            (Feature::Bandwidth, spectral_bandwidth(magnitude.view(), &freq, &BandwidthConfig::default()).unwrap()),
             (Feature::Rolloff, spectral_rolloff(magnitude.view(), &freq, 0.85).unwrap()),
             (Feature::Contrast, spectral_contrast(magnitude.view(), &freq, &ContrastConfig::default()).unwrap()),
             (Feature::ZeroCrossingRate, zero_crossing_rate(&samples, &ZcrConfig::default()).unwrap()),

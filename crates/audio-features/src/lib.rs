@@ -60,8 +60,8 @@ pub use resample::{Resampler, ResamplerConfig, resample, resample_fourier, resam
 pub use sample::Sample;
 pub use silence::{SilenceConfig, split, split_nd, trim, trim_nd};
 pub use spectral::{
-    ContrastConfig, poly_features, spectral_bandwidth, spectral_centroid, spectral_contrast, spectral_flatness,
-    spectral_rolloff,
+    BandwidthConfig, ContrastConfig, poly_features, spectral_bandwidth, spectral_centroid, spectral_contrast,
+    spectral_flatness, spectral_rolloff,
 };
 pub use stft::{Precision, Stft, StftConfig};
 pub use stream::{FeatureStream, TUNING_FRAMES};

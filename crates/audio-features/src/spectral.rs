@@ -43,18 +43,18 @@ fn each_frame<T: Sample>(magnitude: ArrayView2<'_, T>, mut write: impl FnMut(usi
 #[derive(Debug, Clone)]
 pub(crate) enum Shape {
     Centroid,
-    Bandwidth { p: f64 },
+    Bandwidth(BandwidthConfig),
     Rolloff { roll_percent: f64 },
     Flatness { amin: f64, power: f64 },
     Polynomial { fit: Vec<Vec<f64>> },
 }
 
 impl Shape {
-    pub(crate) fn bandwidth(p: f64) -> Result<Self> {
-        if p == 0.0 || !p.is_finite() {
-            return Err(Error::config("p", "a finite number that is not 0", p));
+    pub(crate) fn bandwidth(config: &BandwidthConfig) -> Result<Self> {
+        if config.p == 0.0 || !config.p.is_finite() {
+            return Err(Error::config("p", "a finite number that is not 0", config.p));
         }
-        Ok(Self::Bandwidth { p })
+        Ok(Self::Bandwidth(config.clone()))
     }
 
     pub(crate) fn rolloff(roll_percent: f64) -> Result<Self> {
@@ -100,12 +100,13 @@ impl Shape {
                 Norm::P(1.0).apply(frame);
                 out[0] = centroid(frame, freq);
             }
-            Self::Bandwidth { p } => {
+            Self::Bandwidth(BandwidthConfig { p, norm }) => {
+                let total = if *norm { 1.0 } else { frame.iter().map(|x| x.widen()).sum() };
                 Norm::P(1.0).apply(frame);
                 let middle = centroid(frame, freq);
                 let power = |x: f64| if *p == 2.0 { x * x } else { x.powf(*p) };
                 let spread: f64 = frame.iter().zip(freq).map(|(x, f)| x.widen() * power((f - middle).abs())).sum();
-                out[0] = spread.powf(1.0 / p);
+                out[0] = (total * spread).powf(1.0 / p);
             }
             Self::Rolloff { roll_percent } => {
                 // Summed one after another in the samples' precision, as numpy does: the bin depends on it.
@@ -164,13 +165,33 @@ pub fn spectral_centroid<T: Sample>(magnitude: ArrayView2<'_, T>, freq: &[f64]) 
     Ok(Shape::Centroid.of_all(magnitude, freq))
 }
 
+/// Settings of [`spectral_bandwidth`], by librosa's names and with its defaults.
+#[derive(Debug, Clone, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(default))]
+pub struct BandwidthConfig {
+    /// The power that distances from the centroid are raised to, not 0. Default 2: a standard deviation.
+    pub p: f64,
+    /// Whether each frame is scaled to a sum of 1 first, so that loudness does not matter. Default true.
+    pub norm: bool,
+}
+
+impl Default for BandwidthConfig {
+    fn default() -> Self {
+        Self { p: 2.0, norm: true }
+    }
+}
+
 /// How far the frequencies of each frame spread around its centroid, `(Σ S·|f − centroid|^p)^(1/p)`, in Hz, `[1, n_frames]`
-/// (librosa: `feature.spectral_bandwidth`, which is `float64` too; its default `p` is 2).
+/// (librosa: `feature.spectral_bandwidth`, which is `float64` too).
 ///
 /// # Errors
 /// As [`spectral_centroid`], and [`Error::InvalidConfig`] when `p` is 0 or not finite.
-pub fn spectral_bandwidth<T: Sample>(magnitude: ArrayView2<'_, T>, freq: &[f64], p: f64) -> Result<Array2<f64>> {
-    let shape = Shape::bandwidth(p)?;
+pub fn spectral_bandwidth<T: Sample>(
+    magnitude: ArrayView2<'_, T>,
+    freq: &[f64],
+    config: &BandwidthConfig,
+) -> Result<Array2<f64>> {
+    let shape = Shape::bandwidth(config)?;
     check(magnitude, Some(freq))?;
     Ok(shape.of_all(magnitude, freq))
 }
@@ -345,8 +366,12 @@ mod tests {
         let magnitude = array![[0.0_f64], [1.0], [0.0], [3.0], [0.0]];
         let freq = [0.0, 100.0, 200.0, 300.0, 400.0];
         assert_abs_diff_eq!(spectral_centroid(magnitude.view(), &freq).unwrap()[[0, 0]], 250.0, epsilon = 1e-9);
-        let spread = spectral_bandwidth(magnitude.view(), &freq, 2.0).unwrap()[[0, 0]];
-        assert_abs_diff_eq!(spread, (0.25 * 150.0_f64.powi(2) + 0.75 * 50.0_f64.powi(2)).sqrt(), epsilon = 1e-9);
+        let spread = spectral_bandwidth(magnitude.view(), &freq, &BandwidthConfig::default()).unwrap()[[0, 0]];
+        let variance = 0.25 * 150.0_f64.powi(2) + 0.75 * 50.0_f64.powi(2);
+        assert_abs_diff_eq!(spread, variance.sqrt(), epsilon = 1e-9);
+        let config = BandwidthConfig { norm: false, ..BandwidthConfig::default() };
+        let spread = spectral_bandwidth(magnitude.view(), &freq, &config).unwrap()[[0, 0]];
+        assert_abs_diff_eq!(spread, (4.0 * variance).sqrt(), epsilon = 1e-9);
         assert_eq!(spectral_rolloff(magnitude.view(), &freq, 0.2).unwrap()[[0, 0]], 100.0);
         assert_eq!(spectral_rolloff(magnitude.view(), &freq, 0.3).unwrap()[[0, 0]], 300.0);
     }

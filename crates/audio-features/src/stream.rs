@@ -13,8 +13,8 @@ use crate::mel::{MelConfig, MelSpectrogram};
 use crate::mfcc::{Mfcc, MfccConfig};
 use crate::sample::{Sample, check_finite};
 use crate::spectral::{
-    Bands, ContrastConfig, poly_features, spectral_bandwidth, spectral_centroid, spectral_contrast, spectral_flatness,
-    spectral_rolloff,
+    Bands, BandwidthConfig, ContrastConfig, poly_features, spectral_bandwidth, spectral_centroid, spectral_contrast,
+    spectral_flatness, spectral_rolloff,
 };
 use crate::stft::{Stft, StftConfig};
 use crate::temporal::{RmsConfig, ZcrConfig, rms, zero_crossing_rate};
@@ -401,9 +401,10 @@ impl<T: Sample> FeatureStream<T, f64> {
     ///
     /// # Errors
     /// As [`FeatureStream::centroid`], and [`Error::InvalidConfig`] as [`spectral_bandwidth`].
-    pub fn bandwidth(stft: &Stft, freq: Vec<f64>, p: f64) -> Result<Self> {
-        crate::spectral::Shape::bandwidth(p)?;
-        Self::of_magnitude(stft, freq, move |magnitude, freq| spectral_bandwidth(magnitude, freq, p))
+    pub fn bandwidth(stft: &Stft, freq: Vec<f64>, config: &BandwidthConfig) -> Result<Self> {
+        crate::spectral::Shape::bandwidth(config)?;
+        let config = config.clone();
+        Self::of_magnitude(stft, freq, move |magnitude, freq| spectral_bandwidth(magnitude, freq, &config))
     }
 
     /// Roll-off frequencies, as [`spectral_rolloff`] gives them.

@@ -231,7 +231,7 @@ proptest! {
             freq = fft_frequencies(22_050.0, 2 * other.nrows().saturating_sub(1).max(1));
         }
         let _ = spectral_centroid(other.view(), &freq);
-        let _ = spectral_bandwidth(other.view(), &freq, a);
+        let _ = spectral_bandwidth(other.view(), &freq, &BandwidthConfig { p: a, norm: linear });
         let _ = spectral_rolloff(other.view(), &freq, b);
         let _ = spectral_flatness(other.view(), c, d);
         let config = ContrastConfig { sr: a, fmin: b, n_bands: n, quantile: e, linear };
@@ -253,7 +253,8 @@ proptest! {
         if let Ok(stft) = Stft::new(&StftConfig { n_fft: 2 * freq.len().saturating_sub(1).max(1), ..StftConfig::default() }) {
             let values = other.iter().copied().collect::<Vec<f32>>();
             run(FeatureStream::centroid(&stft, freq.clone()), &values);
-            run(FeatureStream::bandwidth(&stft, freq.clone(), a), &values);
+            let bandwidth = BandwidthConfig { p: a, norm: true };
+            run(FeatureStream::bandwidth(&stft, freq.clone(), &bandwidth), &values);
             run(FeatureStream::rolloff(&stft, freq.clone(), b), &values);
             run(FeatureStream::contrast(&stft, freq.clone(), &config), &values);
             run(FeatureStream::contrast_running(&stft, freq.clone(), &config), &values);

@@ -3,10 +3,10 @@
 #![allow(clippy::unwrap_used, reason = "a test says what went wrong by failing")]
 
 use audio_features::{
-    Chroma, ChromaConfig, ContrastConfig, DbConfig, FeatureStream, MelConfig, MelSpectrogram, Mfcc, MfccConfig,
-    PadMode, Precision, Reference, RmsConfig, Sample, Stft, StftConfig, ZcrConfig, fft_frequencies, poly_features,
-    power_to_db, rms, spectral_bandwidth, spectral_centroid, spectral_contrast, spectral_flatness, spectral_rolloff,
-    zero_crossing_rate,
+    BandwidthConfig, Chroma, ChromaConfig, ContrastConfig, DbConfig, FeatureStream, MelConfig, MelSpectrogram, Mfcc,
+    MfccConfig, PadMode, Precision, Reference, RmsConfig, Sample, Stft, StftConfig, ZcrConfig, fft_frequencies,
+    poly_features, power_to_db, rms, spectral_bandwidth, spectral_centroid, spectral_contrast, spectral_flatness,
+    spectral_rolloff, zero_crossing_rate,
 };
 use ndarray::{Array2, ArrayView2};
 use proptest::prelude::*;
@@ -118,8 +118,9 @@ fn all_features<T: Sample>(samples: &[T], pieces: &[usize], config: &StftConfig)
     };
     let batch = of(&|magnitude| spectral_centroid(magnitude, &freq));
     agree("centroid", FeatureStream::centroid(&stft, freq.clone()), batch, samples, pieces)?;
-    let batch = of(&|magnitude| spectral_bandwidth(magnitude, &freq, 3.0));
-    agree("bandwidth", FeatureStream::bandwidth(&stft, freq.clone(), 3.0), batch, samples, pieces)?;
+    let bandwidth = BandwidthConfig { p: 3.0, norm: false };
+    let batch = of(&|magnitude| spectral_bandwidth(magnitude, &freq, &bandwidth));
+    agree("bandwidth", FeatureStream::bandwidth(&stft, freq.clone(), &bandwidth), batch, samples, pieces)?;
     let batch = of(&|magnitude| spectral_rolloff(magnitude, &freq, 0.7));
     agree("rolloff", FeatureStream::rolloff(&stft, freq.clone(), 0.7), batch, samples, pieces)?;
     let batch = of(&|magnitude| poly_features(magnitude, &freq, 2));

@@ -670,13 +670,14 @@ fn spectral<T: Sample + Kind>(function: &str, input: &ArrayD<T>, mut p: Params, 
         quantile: p.f64("quantile", 0.02)?,
         linear: p.bool("linear", false)?,
     };
-    let (exponent, roll_percent) = (p.f64("p", 2.0)?, p.f64("roll_percent", 0.85)?);
+    let bandwidth = af::BandwidthConfig { p: p.f64("p", 2.0)?, norm: p.bool("norm", true)? };
+    let roll_percent = p.f64("roll_percent", 0.85)?;
     let (amin, power, order) = (p.f64("amin", 1e-10)?, p.f64("power", 2.0)?, p.usize("order", 1)?);
     p.done()?;
 
     let doubles = |magnitude: ArrayView2<'_, T>| match name {
         "spectral_centroid" => af::spectral_centroid(magnitude, &freq),
-        "spectral_bandwidth" => af::spectral_bandwidth(magnitude, &freq, exponent),
+        "spectral_bandwidth" => af::spectral_bandwidth(magnitude, &freq, &bandwidth),
         "spectral_rolloff" => af::spectral_rolloff(magnitude, &freq, roll_percent),
         "spectral_contrast" => af::spectral_contrast(magnitude, &freq, &contrast),
         _ => af::poly_features(magnitude, &freq, order),

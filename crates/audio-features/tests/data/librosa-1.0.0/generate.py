@@ -388,6 +388,8 @@ def build(full):
             s.add("poly_features", [short], **p)
             s.add("spectral_rolloff", [short], **p, roll_percent=rng.choice([0.1, 0.85]))
     s.add("spectral_bandwidth", ["speech[:2600]"], p=3.0)
+    s.add("spectral_bandwidth", ["speech[:2600]"], norm=False)
+    s.add("spectral_bandwidth", ["stereo[..., :2600]"], norm=False, p=1.0)
     s.add("spectral_flatness", ["speech[:2600]"], amin=1e-3, power=1.0)
     s.add("spectral_contrast", ["speech[:2600]"], linear=True, quantile=0.1, n_bands=4, fmin=100.0)
     s.add("poly_features", ["speech[:2600]"], order=3)
