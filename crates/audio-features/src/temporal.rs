@@ -113,7 +113,6 @@ pub fn zero_crossing_rate_into<T: Sample>(
     if n == 0 {
         return Err(Error::input("the signal", "non-empty", "0 samples"));
     }
-    check_finite(samples)?;
 
     let crossings = Crossings::new(samples, threshold, zero_pos);
     let left = if center { frame_length / 2 } else { 0 };
@@ -122,25 +121,37 @@ pub fn zero_crossing_rate_into<T: Sample>(
     let rate = |count: usize| (count + usize::from(pad)) as f64 / frame_length as f64;
     let per_frame = frame_length / hop_length;
     if frame_length.is_multiple_of(hop_length) && per_frame <= MOST_HOPS {
+        // Samples are read once: whether they are finite is counted beside the crossings.
+        let mut odd = 0;
+        let mut between = |from: usize, to: usize| {
+            let [changes, not_finite] = crossings.between(from, to);
+            odd += not_finite;
+            changes
+        };
         let mut hops = [0; MOST_HOPS];
         for (hop, slot) in hops.iter_mut().enumerate().take(per_frame).skip(1) {
-            *slot = crossings.between(start(hop - 1), start(hop));
+            *slot = between(start(hop - 1), start(hop));
         }
         for (t, slot) in out.iter_mut().enumerate() {
             let last = t + per_frame;
-            hops[last % per_frame] = crossings.between(start(last - 1), start(last));
+            hops[last % per_frame] = between(start(last - 1), start(last));
             // A frame does not look at the sample before its own.
-            let count = hops[..per_frame].iter().sum::<usize>() - crossings.between(start(t), (start(t) + 1).min(n));
-            *slot = rate(count);
+            let [first, _] = crossings.between(start(t), (start(t) + 1).min(n));
+            *slot = rate(hops[..per_frame].iter().sum::<usize>() - first);
         }
+        check_finite(&samples[..1])?;
+        check_finite(&samples[start(frames - 1 + per_frame)..])?;
+        if odd > 0 { check_finite(samples) } else { Ok(()) }
     } else {
+        check_finite(samples)?;
         for (t, slot) in out.iter_mut().enumerate() {
             let end = (t * hop_length + frame_length).saturating_sub(left).min(n);
             let from = if t * hop_length >= left { start(t) + 1 } else { 0 };
-            *slot = rate(crossings.between(from, end));
+            let [changes, _] = crossings.between(from, end);
+            *slot = rate(changes);
         }
+        Ok(())
     }
-    Ok(())
 }
 
 /// A frame of at most so many hops is put together from what was found of each hop.
@@ -163,23 +174,24 @@ impl<'a, T: Sample> Crossings<'a, T> {
         Self { samples, threshold: limit, zero_pos }
     }
 
-    /// How many of the samples `from..to` differ in sign from the one before them. The first of all does not.
-    fn between(&self, from: usize, to: usize) -> usize {
+    /// How many of the samples `from..to` differ in sign from the one before them, and how many are not finite. The first
+    /// sample of all is not looked at.
+    fn between(&self, from: usize, to: usize) -> [usize; 2] {
         let from = from.max(1);
         if from >= to {
-            return 0;
+            return [0; 2];
         }
         let (before, here, threshold) = (&self.samples[from - 1..to - 1], &self.samples[from..to], self.threshold);
-        let count = if self.zero_pos {
+        let counts = if self.zero_pos {
             vectorized(Changes::<T, true> { before, here, threshold })
         } else {
             vectorized(Changes::<T, false> { before, here, threshold })
         };
-        count as usize
+        counts.map(|count| count as usize)
     }
 }
 
-/// Counts the samples that are not of the same sign as the one before them.
+/// Counts the samples that are not of the same sign as the one before them, and those that are not finite.
 struct Changes<'a, T, const ZERO_POS: bool> {
     before: &'a [T],
     here: &'a [T],
@@ -187,19 +199,21 @@ struct Changes<'a, T, const ZERO_POS: bool> {
 }
 
 impl<T: Sample, const ZERO_POS: bool> Kernel for Changes<'_, T, ZERO_POS> {
-    type Output = u32;
+    type Output = [u32; 2];
 
     #[inline(always)]
-    fn run(self) -> u32 {
-        let mut count = 0;
+    fn run(self) -> [u32; 2] {
+        let (mut count, mut not_finite) = (0, 0);
         for (&a, &b) in self.before.iter().zip(self.here) {
             let mut changes = (a < -self.threshold) != (b < -self.threshold);
             if !ZERO_POS {
                 changes |= (a > self.threshold) != (b > self.threshold);
             }
             count += u32::from(changes);
+            // NaN and infinity times 0 are NaN.
+            not_finite += u32::from(b * T::zero() != T::zero());
         }
-        count
+        [count, not_finite]
     }
 }
 
@@ -236,10 +250,10 @@ pub(crate) fn rms_with<T: Sample>(
     if out.shape() != [1, frames] {
         return Err(Error::shape("the output", &[1, frames], out.shape()));
     }
-    check_finite(samples)?;
     let mut left = if center { frame_length / 2 } else { 0 };
     let mut signal = samples;
     if center && pad_mode != PadMode::Constant {
+        check_finite(samples)?;
         pad_into(samples, left, left, pad_mode, padded)?;
         (signal, left) = (padded, 0);
     }
@@ -252,6 +266,7 @@ pub(crate) fn rms_with<T: Sample>(
     };
     let mean = |energy: f64| (energy / frame_length as f64).sqrt() as f32;
     if !frame_length.is_multiple_of(hop_length) || frame_length / hop_length > MOST_HOPS {
+        check_finite(samples)?;
         for (t, slot) in out.iter_mut().enumerate() {
             *slot = mean(between(t * hop_length, t * hop_length + frame_length));
         }
@@ -270,7 +285,10 @@ pub(crate) fn rms_with<T: Sample>(
         // From the oldest to the newest, so that a frame's sum does not depend on where the frame stands.
         *slot = mean(hops[newest + 1..].iter().chain(&hops[..=newest]).sum());
     }
-    Ok(())
+    // Samples are read once: one that is not finite shows in the result of its frame. So does one whose square overflows.
+    let seen = ((frames - 1) * hop_length + frame_length).saturating_sub(left).min(signal.len());
+    check_finite(&signal[seen..])?;
+    if out.iter().all(|x| x.is_finite()) { Ok(()) } else { check_finite(samples) }
 }
 
 /// The sum of squares of `silent` zeros and the samples after them: in the samples' precision over short stretches, in `f64`
@@ -288,7 +306,7 @@ fn energy<T: Sample>(silent: usize, samples: &[T]) -> f64 {
 }
 
 /// Samples whose squares are added up in their own precision.
-const STRETCH: usize = 256;
+const STRETCH: usize = 1024;
 
 /// A sum, and the squares of samples added to it.
 struct Energy<'a, T> {
