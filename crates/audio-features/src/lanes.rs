@@ -158,10 +158,18 @@ impl<T: Sample> Kernel for Largest<'_, T> {
 
     #[inline(always)]
     fn run(self) -> Lanes<T> {
-        let mut largest = Lanes([T::neg_infinity(); LANES]);
-        for &value in self.values {
-            largest = largest.max(value);
+        // Several at once, since each comparison waits for the one before it.
+        let mut largest = [Lanes([T::neg_infinity(); LANES]); 4];
+        let fours = self.values.chunks_exact(4);
+        for (largest, &value) in largest.iter_mut().zip(fours.remainder()) {
+            *largest = largest.max(value);
         }
-        largest
+        for four in fours {
+            for (largest, &value) in largest.iter_mut().zip(four) {
+                *largest = largest.max(value);
+            }
+        }
+        let [a, b, c, d] = largest;
+        a.max(b).max(c.max(d))
     }
 }

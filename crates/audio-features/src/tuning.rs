@@ -105,62 +105,56 @@ impl PeakFinder {
         found(bin, T::narrow((bin as f64 + shift.widen()) * self.bin_width), here + skew);
     }
 
-    /// Like [`PeakFinder::peaks`], of the frames of a block. `candidates` is working memory.
-    fn block_peaks<T: Sample>(
+    /// Writes the places of the peaks of a block of frames to `places`; `flags` is working memory.
+    fn block_places<T: Sample>(
         &self,
         block: &Block<'_, Lanes<T>>,
-        candidates: &mut Vec<usize>,
-        mut found: impl FnMut(usize, T, T),
+        flags: &mut Vec<[u8; LANES]>,
+        places: &mut Vec<(usize, usize)>,
     ) {
         let bins = &*block.bins;
         let limits = match self.reference {
             Some(reference) => Lanes([T::narrow(reference.abs()); LANES]),
             None => vectorized(Largest { values: bins }) * T::narrow(self.threshold),
         };
-        candidates.resize(self.bins.len(), 0);
-        let range = self.bins.clone();
-        let n_candidates = vectorized(Candidates { bins, range, limits, candidates });
-        for &bin in &candidates[..n_candidates] {
-            let (before, here, after) = (bins[bin - 1], bins[bin], bins.get(bin + 1));
-            for lane in 0..block.frames {
-                let after = after.map(|after| after.0[lane]);
-                let (before, here) = (before.0[lane], here.0[lane]);
-                if here > limits.0[lane] && here > before {
-                    self.peak_at(bin, before, here, after, &mut found);
-                }
+        flags.resize(self.bins.len(), [0; LANES]);
+        vectorized(Flags { bins, first: self.bins.start, limits, flags });
+        // The flags of a bin are a number with a byte for every frame.
+        let valid = u64::MAX >> (8 * (LANES - block.frames));
+        places.clear();
+        for (bin, flags) in self.bins.clone().zip(&*flags) {
+            let mut found = u64::from_le_bytes(*flags) & valid;
+            while found != 0 {
+                places.push((bin, found.trailing_zeros() as usize / 8));
+                found &= found - 1;
             }
         }
     }
 }
 
-/// Writes the bins at which any frame of a block may have a peak, and returns how many there are.
-struct Candidates<'a, T> {
+/// Says of every bin from `first` on which frames of a block have a peak there: 1 where there is one.
+struct Flags<'a, T> {
     bins: &'a [Lanes<T>],
-    range: std::ops::Range<usize>,
+    first: usize,
     limits: Lanes<T>,
-    candidates: &'a mut [usize],
+    flags: &'a mut [[u8; LANES]],
 }
 
-impl<T: Sample> Kernel for Candidates<'_, T> {
-    type Output = usize;
+impl<T: Sample> Kernel for Flags<'_, T> {
+    type Output = ();
 
     #[inline(always)]
-    fn run(self) -> usize {
-        let Self { bins, range, limits, candidates } = self;
-        let mut count = 0;
-        for bin in range {
+    fn run(self) {
+        let Self { bins, first, limits, flags } = self;
+        for (bin, flags) in (first..).zip(flags) {
             let (before, here) = (&bins[bin - 1], &bins[bin]);
+            // The last bin has no neighbour that could be higher.
             let after = bins.get(bin + 1).unwrap_or(here);
-            let mut any = false;
             for lane in 0..LANES {
                 let x = here.0[lane];
-                any |= (x > limits.0[lane]) & (x > before.0[lane]) & (x >= after.0[lane]);
+                flags[lane] = u8::from((x > limits.0[lane]) & (x > before.0[lane]) & (x >= after.0[lane]));
             }
-            // Written in any case, so that there is nothing to guess.
-            candidates[count] = bin;
-            count += usize::from(any);
         }
-        count
     }
 }
 
@@ -215,7 +209,8 @@ pub(crate) struct Peaks<T> {
     magnitudes: Vec<T>,
     sorted: Vec<T>,
     counts: Vec<u32>,
-    candidates: Vec<usize>,
+    flags: Vec<[u8; LANES]>,
+    places: Vec<(usize, usize)>,
 }
 
 impl<T: Sample> Peaks<T> {
@@ -229,9 +224,21 @@ impl<T: Sample> Peaks<T> {
     }
 
     pub(crate) fn collect_block(&mut self, finder: &PeakFinder, block: &Block<'_, Lanes<T>>) {
-        let mut candidates = std::mem::take(&mut self.candidates);
-        finder.block_peaks(block, &mut candidates, |_, pitch, magnitude| self.add(pitch, magnitude));
-        self.candidates = candidates;
+        let Self { pitches, magnitudes, flags, places, .. } = self;
+        finder.block_places(block, flags, places);
+        pitches.reserve(places.len());
+        magnitudes.reserve(places.len());
+        for &(bin, lane) in &*places {
+            let at = |bin: usize| block.bins.get(bin).map(|values| values.0[lane]);
+            if let (Some(before), Some(here)) = (at(bin - 1), at(bin)) {
+                finder.peak_at(bin, before, here, at(bin + 1), &mut |_, pitch, magnitude| {
+                    if pitch > T::zero() {
+                        pitches.push(pitch);
+                        magnitudes.push(magnitude);
+                    }
+                });
+            }
+        }
     }
 
     /// Adds what was found elsewhere.
