@@ -94,10 +94,10 @@ impl StftConfig {
     }
 }
 
-/// Values of a spectrogram that are kept for a second look at them: 2 million, 46 seconds at the default settings.
-const KEPT_VALUES: usize = 1 << 21;
+/// Values of a spectrogram that are kept for a second look at them: a million, 23 seconds at the default settings.
+const KEPT_VALUES: usize = 1 << 20;
 
-/// A whole spectrogram, block by block.
+/// The beginning of a spectrogram, block by block.
 #[derive(Default)]
 struct Kept<T>(Vec<Lanes<T>>);
 
@@ -434,39 +434,55 @@ impl Stft {
         })
     }
 
-    /// Like [`Stft::spectrogram_blocks`], twice over all frames, with something done in between: for what can only be
-    /// computed once all frames were seen. A spectrogram of at most [`KEPT_VALUES`] is kept; a longer one is computed
-    /// again, so that memory does not grow with the signal. The three steps share a `state`.
-    pub(crate) fn spectrogram_twice<T: Sample, W>(
+    /// Like [`Stft::spectrogram_blocks`], with two looks at every frame: `between` learns something from all that `first`
+    /// saw, and `second` goes by it. The three steps share a `state`; `second` is called anew for frames that it was given
+    /// before when it went by something else then.
+    ///
+    /// A spectrogram of at most [`KEPT_VALUES`] is kept for the second look. Of a longer one that much is kept, and what was
+    /// learned so far is taken for the rest, and learned again whenever the signal has doubled. Only when that changes
+    /// anything are the frames before the change transformed again. So memory does not grow with the signal, and most
+    /// signals are transformed little more than once.
+    pub(crate) fn spectrogram_twice<T: Sample, W, K: PartialEq>(
         &self,
         signal: &Framed<'_, T>,
         power: f64,
         state: &mut W,
         mut first: impl FnMut(&mut W, Block<'_, Lanes<T>>),
-        between: impl FnOnce(&mut W) -> Result<()>,
+        mut between: impl FnMut(&mut W) -> Result<K>,
         mut second: impl FnMut(&mut W, Block<'_, Lanes<T>>),
     ) -> Result<()> {
         let (frames, n_bins) = (signal.frames, self.n_bins());
-        if frames * n_bins > KEPT_VALUES {
-            self.spectrogram_blocks(signal, 0..frames, power, |block| first(state, block))?;
-            between(state)?;
-            return self.spectrogram_blocks(signal, 0..frames, power, |block| second(state, block));
-        }
+        let mut done = frames.min(LANES * (KEPT_VALUES / LANES / n_bins).max(1));
         let mut kept = self.pool.take::<Kept<T>>();
-        kept.0.resize(frames.div_ceil(LANES) * n_bins, Lanes::default());
+        kept.0.resize(done.div_ceil(LANES) * n_bins, Lanes::default());
         let mut room = kept.0.chunks_exact_mut(n_bins);
-        self.spectrogram_blocks(signal, 0..frames, power, |block| {
+        self.spectrogram_blocks(signal, 0..done, power, |block| {
             if let Some(room) = room.next() {
                 room.copy_from_slice(block.bins);
             }
             first(state, block);
         })?;
-        between(state)?;
+        let mut learned = between(state)?;
         for (index, bins) in kept.0.chunks_exact_mut(n_bins).enumerate() {
             let first = index * LANES;
-            second(state, Block { first, frames: LANES.min(frames - first), bins });
+            second(state, Block { first, frames: LANES.min(done - first), bins });
         }
-        Ok(())
+        // Frames before this one went by something else than what is known now.
+        let mut settled = 0;
+        while done < frames {
+            let end = frames.min(2 * done);
+            self.spectrogram_blocks(signal, done..end, power, |block| {
+                // In this order, since `first` may change the bins.
+                second(state, Block { first: block.first, frames: block.frames, bins: &mut *block.bins });
+                first(state, block);
+            })?;
+            let now = between(state)?;
+            if now != learned {
+                (learned, settled) = (now, end);
+            }
+            done = end;
+        }
+        self.spectrogram_blocks(signal, 0..settled, power, |block| second(state, block))
     }
 
     fn blocks<T: Sample, M: AnyMap<O>, O: Copy + Default + Send + 'static>(

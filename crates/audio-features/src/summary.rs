@@ -118,6 +118,7 @@ struct Work {
     mean_db: Vec<f32>,
     /// Sums over time.
     mel_sums: Vec<Lanes<f64>>,
+    /// The same of the pitch classes, for each block by itself.
     chroma_sums: Vec<f64>,
     crossings: Vec<f64>,
     loudness: Vec<f32>,
@@ -166,8 +167,7 @@ impl Vector162 {
         rms[0] = mean(work.loudness.iter().map(|&x| f64::from(x)));
 
         work.mel.clear();
-        work.chroma_sums.clear();
-        work.chroma_sums.resize(chroma.len(), 0.0);
+        work.chroma_sums.resize(frames.div_ceil(LANES) * chroma.len(), 0.0);
         work.chroma.forget_peaks();
         let signal = self.stft().framed(samples)?;
         self.stft().spectrogram_twice(
@@ -184,12 +184,14 @@ impl Vector162 {
             |work| self.chroma.tune_to_peaks(&mut work.chroma),
             |work, block| {
                 let classes = self.chroma.classes(&block, &mut work.chroma);
-                for (sum, class) in work.chroma_sums.iter_mut().zip(classes) {
-                    *sum += class.0[..block.frames].iter().map(|&x| f64::from(x)).sum::<f64>();
+                let sums = &mut work.chroma_sums[block.first / LANES * classes.len()..];
+                for (sum, class) in sums.iter_mut().zip(classes) {
+                    *sum = class.0[..block.frames].iter().map(|&x| f64::from(x)).sum();
                 }
             },
         )?;
-        for (slot, sum) in chroma.iter_mut().zip(&work.chroma_sums) {
+        for (class, slot) in chroma.iter_mut().enumerate() {
+            let sum: f64 = work.chroma_sums.iter().skip(class).step_by(12).sum();
             *slot = (sum / frames as f64) as f32;
         }
         means(&work.mel, frames, &mut work.mel_sums, mel);

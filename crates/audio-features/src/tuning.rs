@@ -150,9 +150,9 @@ impl<T: Sample> Kernel for Flags<'_, T> {
             let (before, here) = (&bins[bin - 1], &bins[bin]);
             // The last bin has no neighbour that could be higher.
             let after = bins.get(bin + 1).unwrap_or(here);
-            for lane in 0..LANES {
+            for (lane, flag) in flags.iter_mut().enumerate() {
                 let x = here.0[lane];
-                flags[lane] = u8::from((x > limits.0[lane]) & (x > before.0[lane]) & (x >= after.0[lane]));
+                *flag = u8::from((x > limits.0[lane]) & (x > before.0[lane]) & (x >= after.0[lane]));
             }
         }
     }

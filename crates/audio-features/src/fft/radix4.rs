@@ -94,9 +94,10 @@ impl<F: Sample> Radix4<F> {
     /// of the next column.
     #[inline(always)]
     fn tabulate(&self, samples: &[F], columns: &mut [F]) {
-        for (column, hop) in samples.chunks(self.hop).enumerate() {
-            for (row, &x) in columns.chunks_exact_mut(self.n_columns).zip(hop) {
-                row[column] = x;
+        for (row, columns) in columns.chunks_exact_mut(self.n_columns).enumerate() {
+            // The last column may end early; nothing of its rest is seen.
+            for (slot, &x) in columns.iter_mut().zip(samples[row..].iter().step_by(self.hop)) {
+                *slot = x;
             }
         }
     }
