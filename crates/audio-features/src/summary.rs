@@ -167,6 +167,8 @@ impl Vector162 {
         rms[0] = mean(work.loudness.iter().map(|&x| f64::from(x)));
 
         work.mel.clear();
+        // Once and for all: to grow would take twice the memory for a moment.
+        work.mel.reserve_exact(frames.div_ceil(LANES) * n_mels);
         work.chroma_sums.resize(frames.div_ceil(LANES) * chroma.len(), 0.0);
         work.chroma.forget_peaks();
         let signal = self.stft().framed(samples)?;
