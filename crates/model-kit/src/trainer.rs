@@ -57,10 +57,24 @@ pub struct TrainConfig {
     pub penalised: Vec<String>,
     /// Largest joint L2 norm of the gradients; 0 for no limit. Default 0.
     pub clip_norm: f64,
+    /// Smaller pictures for the early epochs, which then take less time (progressive resizing): stages in the order of their
+    /// epochs, each for a network that takes pictures `[batch, channels, height, width]` of any size. Validation sees
+    /// whole pictures throughout. Default none.
+    pub small_pictures: Vec<SmallPictures>,
     /// What the best checkpoint is chosen by, on the validation set. Default accuracy.
     pub select_by: Criterion,
     /// Stop after this many epochs without a better one; 0 for never. Default 0.
     pub patience: usize,
+}
+
+/// A stage of the training that sees smaller pictures.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SmallPictures {
+    /// The last epoch of the stage, from 1.
+    pub until: usize,
+    /// The height and width that pictures are brought to by averaging (`adaptive_avg_pool2d`), in pixels, at least 1.
+    pub side: i64,
 }
 
 /// A figure of the validation set by which epochs are compared.
@@ -92,6 +106,7 @@ impl Default for TrainConfig {
             penalty: 0.0,
             penalised: Vec::new(),
             clip_norm: 0.0,
+            small_pictures: Vec::new(),
             select_by: Criterion::default(),
             patience: 0,
         }
@@ -129,8 +144,18 @@ impl TrainConfig {
         if let Some(weight) = self.class_weights.iter().find(|weight| !(weight.is_finite() && **weight > 0.0)) {
             return Err(Error::config("class_weights", "positive numbers", weight));
         }
+        let stages = &self.small_pictures;
+        if stages.iter().any(|stage| stage.side < 1) || !stages.is_sorted_by(|one, next| one.until < next.until) {
+            let got = stages.iter().map(|stage| format!("{} until {}", stage.side, stage.until)).collect::<Vec<_>>();
+            return Err(Error::config("small_pictures", "sides from 1, in the order of their epochs", got.join(", ")));
+        }
         self.optimizer.validate()?;
         self.schedule.validate()
+    }
+
+    /// The side that pictures have in this epoch (from 1), if it is not their own.
+    fn side(&self, epoch: usize) -> Option<i64> {
+        self.small_pictures.iter().find(|stage| epoch <= stage.until).map(|stage| stage.side)
     }
 }
 
@@ -521,7 +546,10 @@ impl<N: Network> Trainer<N> {
         // LibTorch's generator cannot be saved, so it starts anew at every step.
         let seed = mix_seed(config.seed, &[3, global]);
         let mut targets = targets.shallow_clone();
-        let mut inputs = inputs.shallow_clone();
+        let mut inputs = match config.side(self.state.epoch + 1) {
+            Some(side) => inputs.f_adaptive_avg_pool2d([side, side])?,
+            None => inputs.shallow_clone(),
+        };
         if config.mixup > 0.0 {
             let mut rng = ChaCha8Rng::seed_from_u64(seed);
             (inputs, targets) = loss::mixup(&inputs, &targets, config.mixup, &mut rng)?;

@@ -1,6 +1,7 @@
 //! A tiny network on made pictures: it learns, a cut training resumes to the same bits, a runaway one stops.
 
 use std::path::Path;
+use std::sync::{Arc, Mutex};
 
 use emotion_core::BoxError;
 use model_kit::Error;
@@ -10,7 +11,7 @@ use model_kit::device::{Device, set_threads};
 use model_kit::layers::{ConvBn, Linear, Network, Residual, Result as TorchResult, global_average};
 use model_kit::optim::OptimizerConfig;
 use model_kit::schedule::Schedule;
-use model_kit::trainer::{Report, TrainConfig, Trainer};
+use model_kit::trainer::{Report, SmallPictures, TrainConfig, Trainer};
 use model_kit::weights::Weights;
 use tch::{Tensor, nn};
 
@@ -148,6 +149,38 @@ fn patience_ends_a_training_for_good() {
         let report = train(&config, folder.path(), &mut StopAt(99, 0)).unwrap();
         assert!(report.complete);
         assert_eq!(report.history.len(), report.best.unwrap().epoch + 2);
+    }
+}
+
+/// Notes the sides of the pictures that it is trained on.
+#[derive(Debug)]
+struct Watched(Tiny, Arc<Mutex<Vec<i64>>>);
+
+impl Network for Watched {
+    fn forward(&self, input: &Tensor, train: bool) -> TorchResult<Tensor> {
+        assert!(train || input.size()[2..] == [8, 8], "validation sees whole pictures");
+        if train {
+            self.1.lock().unwrap().extend(&input.size()[2..]);
+        }
+        self.0.forward(input, train)
+    }
+}
+
+#[test]
+fn early_epochs_see_small_pictures() {
+    let small_pictures = vec![SmallPictures { until: 2, side: 4 }, SmallPictures { until: 3, side: 6 }];
+    let config = TrainConfig { small_pictures, ..config(OptimizerConfig::default(), 0.05) };
+    let sides = Arc::default();
+    let build = |path: &nn::Path| Ok(Watched(Tiny::new(path)?, Arc::clone(&sides)));
+    let mut trainer = Trainer::new(config.clone(), Device::Cpu, build).unwrap();
+    // Two steps an epoch, two sides a step.
+    trainer.fit(&Bars(32), Some(&Bars(8)), &mut []).unwrap();
+    assert_eq!(*sides.lock().unwrap(), [4, 4, 4, 4, 4, 4, 4, 4, 6, 6, 6, 6, 8, 8, 8, 8]);
+
+    for [until, side] in [[2, 0], [3, 4]] {
+        let stages = vec![SmallPictures { until: 3, side: 4 }, SmallPictures { until, side: side as i64 }];
+        let config = TrainConfig { small_pictures: stages, ..config.clone() };
+        assert!(matches!(config.validate(), Err(Error::InvalidConfig { field: "small_pictures", .. })));
     }
 }
 
