@@ -1,5 +1,7 @@
 //! A tiny network on made pictures: it learns, a cut training resumes to the same bits, a runaway one stops.
 
+#![allow(clippy::unwrap_used, reason = "a failed step of a test fails the test")]
+
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 

@@ -1,0 +1,303 @@
+//! The training loop, for any network and any data set.
+//!
+//! Everything random in a step (dropout, mixup, augmentation, order) is drawn from the seed and the step's number, and a
+//! checkpoint holds everything else. A training on the processor that is cut anywhere and resumed therefore gives the
+//! same bits as one that was never cut, on the same machine with the same number of threads.
+
+mod checkpoint;
+mod config;
+mod evaluate;
+mod report;
+mod step;
+
+pub use config::{Criterion, SmallPictures, TrainConfig};
+pub use evaluate::evaluate;
+pub use report::{Best, EpochRecord, Report, Score};
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::PathBuf;
+use std::time::Instant;
+
+use checkpoint::State;
+use tch::Tensor;
+use tch::nn::{self, VarStore};
+
+use crate::Error;
+use crate::callback::{Callback, Flow, StepInfo};
+use crate::data::{Dataset, for_each_batch, training_plan};
+use crate::device::Device;
+use crate::generator::seeded;
+use crate::layers::{Network, Result as TorchResult};
+use crate::optim::Optimizer;
+use crate::schedule::Schedule;
+
+/// Trains one network.
+///
+/// ```no_run
+/// use model_kit::device::Device;
+/// use model_kit::trainer::{TrainConfig, Trainer};
+/// # fn run<D: model_kit::data::Dataset>(train: D, valid: D) -> Result<(), model_kit::Error> {
+/// # #[derive(Debug)] struct MyNetwork;
+/// # impl MyNetwork { fn new(_: &tch::nn::Path) -> Result<Self, tch::TchError> { Ok(Self) } }
+/// # impl model_kit::layers::Network for MyNetwork {
+/// #     fn forward(&self, input: &tch::Tensor, _: bool) -> Result<tch::Tensor, tch::TchError> { input.f_relu() }
+/// # }
+/// let mut trainer = Trainer::new(TrainConfig::default(), Device::best(), MyNetwork::new)?.save_to("runs/mine")?;
+/// trainer.resume_if_there()?;
+/// let report = trainer.fit(&train, Some(&valid), &mut [])?;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug)]
+pub struct Trainer<N> {
+    state: State,
+    network: N,
+    store: VarStore,
+    averaged: Option<(N, VarStore)>,
+    optimizer: Optimizer,
+    penalised: Vec<Tensor>,
+    folder: Option<PathBuf>,
+    metadata: BTreeMap<String, String>,
+    loader_threads: usize,
+    checkpoint_steps: Option<u64>,
+    last_checkpoint: Option<PathBuf>,
+}
+
+impl<N: Network> Trainer<N> {
+    /// Builds the network from the seed. `build` is called twice when weights are averaged, and must create the same
+    /// tensors each time.
+    ///
+    /// # Errors
+    /// [`Error::InvalidConfig`], [`Error::NoDevice`], [`Error::Backend`].
+    pub fn new(
+        config: TrainConfig,
+        device: Device,
+        build: impl Fn(&nn::Path) -> TorchResult<N>,
+    ) -> Result<Self, Error> {
+        config.validate()?;
+        let device = device.open()?;
+        let make = || -> TorchResult<(VarStore, N)> {
+            let store = VarStore::new(device);
+            let network = build(&store.root())?;
+            Ok((store, network))
+        };
+        let (store, network) = seeded(config.seed, make)?;
+        let averaged = if config.ema_decay > 0.0 {
+            let (mut store_averaged, network) = seeded(config.seed, make)?;
+            store_averaged.copy(&store)?;
+            store_averaged.freeze();
+            Some((network, store_averaged))
+        } else {
+            None
+        };
+        let optimizer = Optimizer::new(config.optimizer, &store)?;
+        let mut penalised = Vec::new();
+        for layer in &config.penalised {
+            let weights = store.variables().into_iter();
+            let found: Vec<_> =
+                weights.filter(|(name, _)| name.starts_with(layer) && name.ends_with("weight")).collect();
+            if found.is_empty() {
+                return Err(Error::config("penalised", "the beginning of a layer's name", layer));
+            }
+            penalised.extend(found);
+        }
+        // A map's order changes from run to run, and so would the rounding of the sum.
+        penalised.sort_by(|first, second| first.0.cmp(&second.0));
+        Ok(Self {
+            penalised: penalised.into_iter().map(|(_, tensor)| tensor).collect(),
+            state: State { config, ..State::default() },
+            network,
+            store,
+            averaged,
+            optimizer,
+            folder: None,
+            metadata: BTreeMap::new(),
+            loader_threads: 1,
+            checkpoint_steps: None,
+            last_checkpoint: None,
+        })
+    }
+
+    /// Writes checkpoints into this folder, which is made if it is missing: `last.safetensors` after every epoch, from
+    /// which a training resumes, and `best.safetensors`, the weights alone (averaged where averaging is on), whenever the
+    /// validation set says so.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn save_to(mut self, folder: impl Into<PathBuf>) -> Result<Self, Error> {
+        let folder = folder.into();
+        fs::create_dir_all(&folder).map_err(Error::io(&folder))?;
+        self.folder = Some(folder);
+        Ok(self)
+    }
+
+    /// Texts for the metadata of every file written, such as the network's configuration.
+    #[must_use]
+    pub fn metadata(mut self, metadata: BTreeMap<String, String>) -> Self {
+        self.metadata = metadata;
+        self
+    }
+
+    /// How many threads prepare batches ahead of the network; 0 prepares them in turn with it. Default 1. The results
+    /// do not depend on it.
+    #[must_use]
+    pub fn loader_threads(mut self, threads: usize) -> Self {
+        self.loader_threads = threads;
+        self
+    }
+
+    /// Writes `last.safetensors` also after every so many steps within an epoch, for long epochs.
+    #[must_use]
+    pub fn checkpoint_every(mut self, steps: u64) -> Self {
+        self.checkpoint_steps = Some(steps.max(1));
+        self
+    }
+
+    /// The tensors of the network that is trained.
+    pub fn store(&self) -> &VarStore {
+        &self.store
+    }
+
+    /// The network to use: with averaged weights where averaging is on.
+    pub fn network(&self) -> &N {
+        self.averaged.as_ref().map_or(&self.network, |(network, _)| network)
+    }
+
+    /// Trains to the end, or until a callback stops it. `valid` chooses the best epoch.
+    ///
+    /// # Errors
+    /// [`Error::InvalidInput`] for sets that are empty or do not fit each other, [`Error::NonFiniteLoss`],
+    /// [`Error::Sample`], [`Error::Callback`], [`Error::Io`] for a checkpoint, [`Error::Backend`].
+    pub fn fit<D: Dataset, V: Dataset>(
+        &mut self,
+        train: &D,
+        valid: Option<&V>,
+        callbacks: &mut [&mut dyn Callback],
+    ) -> Result<Report, Error> {
+        self.check(train, valid)?;
+        while !self.finished() {
+            let flow = self.epoch(train, valid, callbacks)?;
+            if flow == Flow::Stop {
+                break;
+            }
+        }
+        Ok(Report { history: self.state.history.clone(), best: self.state.best, complete: self.finished() })
+    }
+
+    /// Whether all epochs are done, or the patience is over.
+    fn finished(&self) -> bool {
+        let State { config, epoch, step, best, .. } = &self.state;
+        let waited = best.map_or(0, |best| epoch - best.epoch);
+        *step == 0 && (*epoch >= config.epochs || (config.patience > 0 && waited >= config.patience))
+    }
+
+    fn check<D: Dataset, V: Dataset>(&self, train: &D, valid: Option<&V>) -> Result<(), Error> {
+        if train.len() < 2 {
+            return Err(Error::input("training set", "at least 2 samples", train.len()));
+        }
+        let weights = self.state.config.class_weights.len();
+        if weights != 0 && weights != train.classes() {
+            return Err(Error::config("class_weights", format!("{} numbers", train.classes()), weights));
+        }
+        if valid.is_none() && matches!(self.state.config.schedule, Schedule::Plateau { .. }) {
+            return Err(Error::config("schedule", "one without plateaus where no validation set is given", "plateau"));
+        }
+        if let Some(valid) = valid {
+            if valid.is_empty() {
+                return Err(Error::input("validation set", "at least 1 sample", 0));
+            }
+            let (want, got) = ((train.input_shape(), train.classes()), (valid.input_shape(), valid.classes()));
+            if want != got {
+                return Err(Error::input("validation set", format!("{want:?} (shape, classes)"), format!("{got:?}")));
+            }
+        }
+        Ok(())
+    }
+
+    /// Runs what is left of the current epoch. Leaves `state.step` above 0 when a callback stopped it in the middle.
+    fn epoch<D: Dataset, V: Dataset>(
+        &mut self,
+        train: &D,
+        valid: Option<&V>,
+        callbacks: &mut [&mut dyn Callback],
+    ) -> Result<Flow, Error> {
+        let started = Instant::now();
+        let config = self.state.config.clone();
+        let epoch = self.state.epoch + 1;
+        let plan = training_plan(train.len(), config.batch_size, config.seed, epoch);
+        let steps = plan.len() as u64;
+        let first = self.state.step;
+        let mut flow = Flow::Continue;
+        let mut samples = 0;
+        let mut learning_rate = 0.0;
+        let threads = self.loader_threads;
+        for_each_batch(train, &plan[first as usize..], threads, |_, batch| {
+            let (inputs, targets) = batch.to_tensors(train.input_shape(), train.classes(), self.store.device())?;
+            let global = (epoch as u64 - 1) * steps + self.state.step;
+            learning_rate = self.state.plateau.rate(config.learning_rate)
+                * config.schedule.factor(global, steps * config.epochs as u64, steps);
+            self.step(&inputs, &targets, global, learning_rate)?;
+            samples += inputs.size()[0];
+            let info = StepInfo {
+                epoch,
+                epochs: config.epochs,
+                step: self.state.step,
+                steps_per_epoch: steps,
+                loss: self.state.loss_sum / self.state.step as f64,
+                learning_rate,
+                samples_per_second: samples as f64 / started.elapsed().as_secs_f64(),
+            };
+            for callback in callbacks.iter_mut() {
+                if callback.on_step(&info).map_err(|source| Error::Callback { source })? == Flow::Stop {
+                    flow = Flow::Stop;
+                }
+            }
+            let due = self.checkpoint_steps.is_some_and(|every| self.state.step.is_multiple_of(every));
+            if self.state.step < steps && (due || flow == Flow::Stop) {
+                self.checkpoint()?;
+            }
+            Ok(flow == Flow::Continue)
+        })?;
+        if self.state.step < steps {
+            return Ok(Flow::Stop);
+        }
+        let training_seconds = started.elapsed().as_secs_f64();
+
+        let score = |network: &N| {
+            valid.map(|valid| evaluate(network, valid, config.batch_size, self.store.device(), threads)).transpose()
+        };
+        let validation = score(&self.network)?;
+        let averaged = match &self.averaged {
+            Some((network, _)) => score(network)?,
+            None => None,
+        };
+        self.state.history.push(EpochRecord {
+            epoch,
+            learning_rate,
+            train_loss: self.state.loss_sum / steps as f64,
+            validation,
+            averaged,
+            samples_per_second: samples as f64 / training_seconds,
+            seconds: started.elapsed().as_secs_f64(),
+        });
+        (self.state.epoch, self.state.step, self.state.loss_sum) = (epoch, 0, 0.0);
+        if let Some(score) = validation {
+            self.state.plateau.observe(&config.schedule, config.learning_rate, score.loss);
+        }
+        if let Some(score) = averaged.or(validation) {
+            let value = score.value(config.select_by);
+            if self.state.best.is_none_or(|best| value > best.score.value(config.select_by)) {
+                self.state.best = Some(Best { epoch, score });
+                self.save_best()?;
+            }
+        }
+        self.checkpoint()?;
+        for callback in callbacks.iter_mut() {
+            if callback.on_epoch(&self.state.history).map_err(|source| Error::Callback { source })? == Flow::Stop {
+                flow = Flow::Stop;
+            }
+        }
+        Ok(flow)
+    }
+}
