@@ -84,7 +84,7 @@ impl Recipe {
         let keras = TrainConfig {
             learning_rate: 1e-3,
             optimizer: OptimizerConfig::adam_w(0.0),
-            schedule: Schedule::Plateau { factor: 0.2, patience: 5, least: 1e-6 },
+            schedule: Schedule::plateau(0.2, 5, 1e-6),
             ema_decay: 0.0,
             ..TrainConfig::default()
         };

@@ -29,6 +29,8 @@ pub struct StepInfo {
     pub steps_per_epoch: u64,
     /// The mean training loss of the epoch so far.
     pub loss: f64,
+    /// The share of the epoch's training samples so far, changed and mixed as they were, that were right, 0..1.
+    pub accuracy: f64,
     /// The learning rate of the step.
     pub learning_rate: f64,
     /// Samples a second of the epoch so far.
@@ -58,7 +60,7 @@ pub trait Callback {
 /// training continues its own file.
 ///
 /// Columns: epoch, learning_rate, train_loss, samples_per_second, seconds, then loss, accuracy and uar of the validation
-/// set for the network itself, and the same with `ema_` before for its averaged weights.
+/// set for the network itself, the same with `ema_` before for its averaged weights, and train_accuracy.
 #[derive(Debug)]
 pub struct CsvLog {
     path: PathBuf,
@@ -74,7 +76,7 @@ impl CsvLog {
 impl Callback for CsvLog {
     fn on_epoch(&mut self, history: &[EpochRecord]) -> Result<Flow, BoxError> {
         let mut text = String::from(
-            "epoch,learning_rate,train_loss,samples_per_second,seconds,loss,accuracy,uar,ema_loss,ema_accuracy,ema_uar\n",
+            "epoch,learning_rate,train_loss,samples_per_second,seconds,loss,accuracy,uar,ema_loss,ema_accuracy,ema_uar,train_accuracy\n",
         );
         for record in history {
             text += &format!(
@@ -87,7 +89,10 @@ impl Callback for CsvLog {
                     None => text += ",,,",
                 }
             }
-            text.push('\n');
+            match record.train_accuracy {
+                Some(accuracy) => text += &format!(",{accuracy:.5}\n"),
+                None => text += ",\n",
+            }
         }
         write_atomically(&self.path, text.as_bytes())?;
         Ok(Flow::Continue)

@@ -4,8 +4,8 @@ use std::sync::mpsc::sync_channel;
 use std::thread;
 
 use emotion_core::BoxError;
-use rand::SeedableRng;
 use rand::seq::SliceRandom;
+use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use tch::{Device, Tensor};
 
@@ -31,6 +31,11 @@ pub trait Dataset: Sync {
 
     /// The number of classes.
     fn classes(&self) -> usize;
+
+    /// The class of a sample, where the set can tell without preparing it: what drawing by class needs. Default unknown.
+    fn class(&self, _index: usize) -> Option<usize> {
+        None
+    }
 
     /// Writes sample `index` into `input` (row-major, as long as the shape's product) and its class probabilities, which
     /// sum to 1, into `target`. Both come filled with zeros.
@@ -65,6 +70,37 @@ pub(crate) fn training_plan(len: usize, batch_size: usize, seed: u64, epoch: usi
     order.truncate((len / batch_size * batch_size).max(len.min(batch_size)));
     let request = |&index: &usize| Request { index, seed: mix_seed(seed, &[2, epoch as u64, index as u64]) };
     order.chunks(batch_size).map(|batch| batch.iter().map(request).collect()).collect()
+}
+
+/// The batches of one training epoch of `classes.len()` draws, in which sample `i` is drawn with a probability
+/// proportional to `weights[classes[i]]`, again and again.
+pub(crate) fn weighted_plan(
+    classes: &[usize],
+    weights: &[f32],
+    batch_size: usize,
+    seed: u64,
+    epoch: usize,
+) -> Vec<Vec<Request>> {
+    let len = classes.len();
+    let mut total = 0.0;
+    let sums: Vec<f64> = classes
+        .iter()
+        .map(|&class| {
+            total += f64::from(weights[class]);
+            total
+        })
+        .collect();
+    let mut rng = ChaCha8Rng::seed_from_u64(mix_seed(seed, &[1, epoch as u64]));
+    let draws = (len / batch_size * batch_size).max(len.min(batch_size));
+    let requests: Vec<Request> = (0..draws)
+        .map(|draw| {
+            let place = rng.random::<f64>() * total;
+            let index = sums.partition_point(|&sum| sum <= place).min(len - 1);
+            // A sample may come twice, and is then changed in two ways.
+            Request { index, seed: mix_seed(seed, &[4, epoch as u64, draw as u64]) }
+        })
+        .collect();
+    requests.chunks(batch_size).map(<[Request]>::to_vec).collect()
 }
 
 /// Every sample once, in order.
@@ -190,6 +226,18 @@ mod tests {
         assert_eq!(alone, collect(1, &plan));
         assert_eq!(alone, collect(4, &plan));
         assert_ne!(alone, collect(0, &training_plan(103, 10, 7, 4)));
+    }
+
+    #[test]
+    fn weighted_draws_follow_the_weights() {
+        // Nine samples of class 0 for one of class 1, which weighs nine times as much.
+        let classes: Vec<usize> = (0..1000).map(|index| usize::from(index % 10 == 0)).collect();
+        let plan = weighted_plan(&classes, &[1.0, 9.0], 64, 5, 1);
+        assert_eq!(plan.len(), 15);
+        let rare = plan.concat().iter().filter(|request| classes[request.index] == 1).count();
+        assert!((430..530).contains(&rare), "{rare} of 960");
+        let seeds: std::collections::BTreeSet<u64> = plan.concat().iter().map(|request| request.seed).collect();
+        assert_eq!(seeds.len(), 960);
     }
 
     #[test]

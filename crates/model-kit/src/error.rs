@@ -110,6 +110,19 @@ pub enum Error {
         /// The last checkpoint of this run, if one was written.
         checkpoint: Option<PathBuf>,
     },
+    /// Training in f16 cannot go on: gradients overflow even where the loss is not scaled up. The network was not stepped
+    /// with them.
+    #[error(
+        "the gradients are not finite in f16 at step {step} (epoch {epoch}) with learning rate {learning_rate}, however small the loss scale; bf16 or f32 may do"
+    )]
+    NonFiniteGradient {
+        /// Steps taken before it, over all epochs.
+        step: u64,
+        /// The epoch, from 1.
+        epoch: usize,
+        /// The learning rate of the step.
+        learning_rate: f64,
+    },
     /// A chart that cannot be drawn.
     #[cfg(feature = "plots")]
     #[error("cannot draw the chart")]

@@ -11,11 +11,12 @@ use model_kit::callback::{Callback, CsvLog, Flow, StepInfo};
 use model_kit::data::{Dataset, mix_seed};
 use model_kit::device::{Device, set_threads};
 use model_kit::layers::{ConvBn, Linear, Network, Residual, Result as TorchResult, global_average};
+use model_kit::loss::{Distillation, Loss};
 use model_kit::optim::OptimizerConfig;
 use model_kit::schedule::Schedule;
-use model_kit::trainer::{Report, SmallPictures, TrainConfig, Trainer};
+use model_kit::trainer::{Criterion, EarlyStop, Precision, Report, SmallPictures, TrainConfig, Trainer, evaluate};
 use model_kit::weights::Weights;
-use tch::{Tensor, nn};
+use tch::{Kind, Tensor, nn};
 
 /// 8×8 pictures with a bright bar, lying (class 0) or standing (class 1), under noise.
 struct Bars(usize);
@@ -99,7 +100,7 @@ fn train(config: &TrainConfig, folder: &Path, callback: &mut dyn Callback) -> Re
 
 #[test]
 fn a_cut_training_resumes_to_the_same_bits() {
-    let plateau = Schedule::Plateau { factor: 0.5, patience: 1, least: 1e-4 };
+    let plateau = Schedule::plateau(0.5, 1, 1e-4);
     for (optimizer, rate, schedule) in [
         (OptimizerConfig::default(), 0.05, Schedule::default()),
         (OptimizerConfig::adam_w(0.01), 0.003, Schedule::default()),
@@ -198,6 +199,138 @@ fn a_penalty_shrinks_the_named_layer() {
     assert!(norm(1.0) < 0.8 * norm(0.0));
     let wrong = TrainConfig { penalised: vec!["tail".into()], ..TrainConfig::default() };
     assert!(matches!(Trainer::new(wrong, Device::Cpu, Tiny::new), Err(Error::InvalidConfig { .. })));
+}
+
+#[test]
+fn half_precision_learns_what_single_does() {
+    set_threads(1).unwrap();
+    let losses: Vec<f64> = [Precision::F32, Precision::Bf16, Precision::F16]
+        .map(|precision| {
+            let config = TrainConfig { precision, ..config(OptimizerConfig::default(), 0.05) };
+            let mut trainer = Trainer::new(config, Device::Cpu, Tiny::new).unwrap();
+            let report = trainer.fit(&Bars(256), Some(&Bars(64)), &mut []).unwrap();
+            assert!(trainer.store().variables().values().all(|tensor| tensor.kind() == Kind::Float));
+            assert!(report.best.unwrap().score.accuracy > 0.9, "{precision:?}: {:?}", report.history);
+            report.history[3].train_loss
+        })
+        .to_vec();
+    // Eight bits of precision: the course differs, but not where it leads.
+    assert!(losses.iter().all(|loss| (loss - losses[0]).abs() < 0.05), "{losses:?}");
+    assert!(losses[1] != losses[0] && losses[2] != losses[0]);
+}
+
+#[test]
+fn sharpness_aware_steps_take_two_passes_and_note_one() {
+    let statistics = |sam: f64| {
+        let config = TrainConfig { epochs: 1, sam, mixup: 0.0, ..config(OptimizerConfig::default(), 1e-12) };
+        let passes = Arc::default();
+        let build = |path: &nn::Path| Ok(Watched(Tiny::new(path)?, Arc::clone(&passes)));
+        let mut trainer = Trainer::new(config, Device::Cpu, build).unwrap();
+        trainer.fit(&Bars(64), None::<&Bars>, &mut []).unwrap();
+        let seen = passes.lock().unwrap().len();
+        (seen / 2, trainer.store().variables()["stem.norm.running_mean"].copy())
+    };
+    let ((once, without), (twice, with)) = (statistics(0.0), statistics(0.5));
+    assert_eq!((once, twice), (4, 8));
+    // Weights move by next to nothing here, so the first passes see the same numbers.
+    assert!((without - with).abs().max().double_value(&[]) < 1e-6);
+}
+
+#[test]
+fn a_teacher_sees_the_very_batch_and_is_followed() {
+    let config = TrainConfig {
+        distillation: Some(Distillation { temperature: 2.0, alpha: 1.0 }),
+        small_pictures: vec![SmallPictures { until: 1, side: 4 }],
+        cutmix: 1.0,
+        ema_decay: 0.0,
+        ..config(OptimizerConfig::default(), 0.05)
+    };
+    assert!(
+        Trainer::new(config.clone(), Device::Cpu, Tiny::new).unwrap().fit(&Bars(64), None::<&Bars>, &mut []).is_err()
+    );
+    // A teacher that is wrong on purpose: what it calls lying, stands.
+    let rows =
+        |input: &Tensor| input.f_mean_dim([3i64].as_slice(), false, None::<Kind>)?.f_amax([1i64, 2].as_slice(), false);
+    let columns =
+        |input: &Tensor| input.f_mean_dim([2i64].as_slice(), false, None::<Kind>)?.f_amax([1i64, 2].as_slice(), false);
+    let teacher = move |input: &Tensor| {
+        assert_eq!(input.size()[1..], [1, 8, 8], "it sees whole pictures");
+        Tensor::f_stack(&[columns(input)?, rows(input)?], 1)?.f_mul_scalar(20.0)
+    };
+    let mut trainer = Trainer::new(config, Device::Cpu, Tiny::new).unwrap().teacher(teacher);
+    let report = trainer.fit(&Bars(256), Some(&Bars(64)), &mut []).unwrap();
+    assert!(report.history[3].validation.unwrap().accuracy < 0.1, "{:?}", report.history);
+    let without = TrainConfig { distillation: None, ..TrainConfig::default() };
+    let mut trainer = Trainer::new(without, Device::Cpu, Tiny::new).unwrap().teacher(|input| Ok(input.shallow_clone()));
+    assert!(matches!(trainer.fit(&Bars(64), None::<&Bars>, &mut []), Err(Error::InvalidConfig { .. })));
+}
+
+#[test]
+fn early_stopping_restores_the_best_weights() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = TrainConfig {
+        epochs: 40,
+        schedule: Schedule::Constant,
+        early_stop: Some(EarlyStop { patience: 2, ..EarlyStop::default() }),
+        select_by: Criterion::Loss,
+        restore_best: true,
+        ema_decay: 0.0,
+        ..config(OptimizerConfig::default(), 0.3)
+    };
+    set_threads(1).unwrap();
+    let mut trainer = Trainer::new(config.clone(), Device::Cpu, Tiny::new).unwrap().save_to(folder.path()).unwrap();
+    let report = trainer.fit(&Bars(256), Some(&Bars(64)), &mut []).unwrap();
+    let best = report.best.unwrap();
+    assert_eq!(report.history.len(), best.epoch + 2);
+    let score = evaluate(trainer.network(), &Bars(64), 16, tch::Device::Cpu, 0).unwrap();
+    assert_eq!(score, best.score);
+    // A finished training that is opened again has them too.
+    let mut again = Trainer::new(config, Device::Cpu, Tiny::new).unwrap().save_to(folder.path()).unwrap();
+    assert!(again.resume_if_there().unwrap());
+    assert_eq!(again.fit(&Bars(256), Some(&Bars(64)), &mut []).unwrap().history.len(), report.history.len());
+    assert_eq!(evaluate(again.network(), &Bars(64), 16, tch::Device::Cpu, 0).unwrap(), best.score);
+}
+
+#[test]
+fn every_setting_out_of_its_range_is_named() {
+    type Change = fn(&mut TrainConfig);
+    let wrong: [(&str, Change); 13] = [
+        ("cutmix", |config| config.cutmix = 2.1),
+        ("sam", |config| config.sam = -0.1),
+        ("sampling_weights", |config| config.sampling_weights = vec![1.0, 0.0]),
+        ("class_weights", |config| config.class_weights = vec![f32::NAN]),
+        ("gamma", |config| config.loss = Loss::Focal { gamma: -1.0 }),
+        ("temperature", |config| config.distillation = Some(Distillation { temperature: 0.0, alpha: 0.5 })),
+        ("alpha", |config| config.distillation = Some(Distillation { temperature: 2.0, alpha: 1.5 })),
+        ("early_stop.patience", |config| config.early_stop = Some(EarlyStop { patience: 0, ..EarlyStop::default() })),
+        ("momentum", |config| {
+            config.optimizer = OptimizerConfig::rms_prop();
+            config.schedule = cycle(0.3, Some([0.8, 0.9]));
+        }),
+        ("momentum", |config| config.schedule = cycle(0.3, Some([0.9, 0.8]))),
+        ("pct_start", |config| config.schedule = cycle(1.0, None)),
+        ("factor", |config| config.schedule = Schedule::plateau(1.0, 1, 0.0)),
+        ("eps", |config| {
+            config.optimizer = OptimizerConfig::Adam { beta1: 0.9, beta2: 0.999, eps: 0.0, weight_decay: 0.0 };
+        }),
+    ];
+    for (name, change) in wrong {
+        let mut config = TrainConfig::default();
+        change(&mut config);
+        match config.validate() {
+            Err(Error::InvalidConfig { field, .. }) => assert_eq!(field, name),
+            other => panic!("{name}: {other:?}"),
+        }
+    }
+}
+
+fn cycle(pct_start: f64, momentum: Option<[f64; 2]>) -> Schedule {
+    match Schedule::one_cycle() {
+        Schedule::OneCycle { div_factor, final_div_factor, anneal, three_phase, .. } => {
+            Schedule::OneCycle { pct_start, div_factor, final_div_factor, anneal, three_phase, momentum }
+        }
+        other => other,
+    }
 }
 
 #[test]

@@ -3,10 +3,13 @@
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
+use tch::nn::VarStore;
 
 use super::Trainer;
 use super::config::TrainConfig;
+use super::precision::LossScale;
 use super::report::{Best, EpochRecord};
+use super::stopping::Waiting;
 use crate::Error;
 use crate::layers::Network;
 use crate::schedule::Plateau;
@@ -23,8 +26,13 @@ pub(super) struct State {
     pub(super) step: u64,
     /// Sum of the losses of those steps.
     pub(super) loss_sum: f64,
+    /// Of how many samples of those steps the accuracy is known, and how many were right.
+    pub(super) seen: u64,
+    pub(super) right: u64,
     pub(super) best: Option<Best>,
     pub(super) plateau: Plateau,
+    pub(super) waiting: Waiting,
+    pub(super) loss_scale: LossScale,
     pub(super) history: Vec<EpochRecord>,
 }
 
@@ -60,6 +68,7 @@ impl<N: Network> Trainer<N> {
             weights.strip_prefix("average.").load_into(store)?;
         }
         self.optimizer.load(&weights)?;
+        self.best_weights = state.config.restore_best.then(|| weights.strip_prefix("best."));
         self.state = state;
         self.last_checkpoint = Some(path.to_owned());
         Ok(())
@@ -73,6 +82,9 @@ impl<N: Network> Trainer<N> {
         if let Some((_, store)) = &self.averaged {
             weights.extend("average.", store)?;
         }
+        for (name, tensor) in self.best_weights.iter().flat_map(|best| &best.tensors) {
+            weights.insert(format!("best.{name}"), tensor)?;
+        }
         self.optimizer.save(&mut weights)?;
         weights.metadata.insert("training".into(), self.state_text()?);
         let path = folder.join("last.safetensors");
@@ -81,13 +93,29 @@ impl<N: Network> Trainer<N> {
         Ok(())
     }
 
-    pub(super) fn save_best(&self) -> Result<(), Error> {
-        let Some(folder) = &self.folder else { return Ok(()) };
-        let store = self.averaged.as_ref().map_or(&self.store, |(_, store)| store);
-        let mut weights = Weights::from_store(store)?;
-        weights.metadata = self.metadata.clone();
-        weights.metadata.insert("training".into(), self.state_text()?);
-        weights.save(&folder.join("best.safetensors"))
+    /// Keeps the weights of the epoch that is the best so far.
+    pub(super) fn keep_best(&mut self) -> Result<(), Error> {
+        let mut weights = Weights::from_store(self.shown())?;
+        if let Some(folder) = &self.folder {
+            weights.metadata = self.metadata.clone();
+            weights.metadata.insert("training".into(), self.state_text()?);
+            weights.save(&folder.join("best.safetensors"))?;
+        }
+        self.best_weights = self.state.config.restore_best.then_some(weights);
+        Ok(())
+    }
+
+    /// Gives the network the weights of the best epoch.
+    pub(super) fn restore_best(&self) -> Result<(), Error> {
+        match &self.best_weights {
+            Some(best) if !best.tensors.is_empty() => best.load_into(self.shown()),
+            _ => Ok(()),
+        }
+    }
+
+    /// The tensors of [`network`](Self::network).
+    fn shown(&self) -> &VarStore {
+        self.averaged.as_ref().map_or(&self.store, |(_, store)| store)
     }
 
     fn state_text(&self) -> Result<String, Error> {

@@ -2,7 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::precision::Precision;
+use super::stopping::EarlyStop;
 use crate::Error;
+use crate::loss::{Distillation, Loss};
 use crate::optim::OptimizerConfig;
 use crate::schedule::Schedule;
 
@@ -22,12 +25,34 @@ pub struct TrainConfig {
     pub optimizer: OptimizerConfig,
     /// The course of the learning rate. Default one epoch of warm-up, then cosine to 0.
     pub schedule: Schedule,
+    /// What is made small. Default cross-entropy.
+    pub loss: Loss,
+    /// How much is learned from the answers of the teacher that [`Trainer::teacher`](super::Trainer::teacher) names.
+    /// Default none.
+    pub distillation: Option<Distillation>,
     /// The share of each target that is spread over all classes, 0..1. Default 0.
     pub label_smoothing: f64,
     /// α of mixup, 0 (off) to 2. Default 0.
     pub mixup: f64,
+    /// α of CutMix, for pictures `[channels, height, width]`, 0 (off) to 2. With mixup also on, each batch is changed by one
+    /// of the two, drawn evenly. Default 0.
+    pub cutmix: f64,
     /// How much each class counts, one positive number per class; empty for all the same. Default empty.
     pub class_weights: Vec<f32>,
+    /// How often samples of each class are drawn, relative to each other: an epoch then draws as many samples as there are,
+    /// with replacement, as PyTorch's `WeightedRandomSampler`. One positive number per class, for data sets that know their
+    /// samples' [`class`](crate::data::Dataset::class); empty for every sample once an epoch. Default empty.
+    pub sampling_weights: Vec<f32>,
+    /// The radius ρ of sharpness-aware minimisation (Foret et al. 2021), 0 (off) to 1: the step is taken by the gradient at
+    /// the worst place about that far away, which costs a second pass. Batch norms take note of the first pass only. The
+    /// paper's ρ is 0.05. Default 0.
+    pub sam: f64,
+    /// What numbers forward and backward passes are computed in; weights, statistics and optimiser stay in single
+    /// precision. Default single.
+    pub precision: Precision,
+    /// Whether pictures are laid out with their channels side by side (see
+    /// [`channels_last`](crate::layers::channels_last)); nothing changes for inputs of another rank. Default false.
+    pub channels_last: bool,
     /// Decay of the running average of the weights, 0 (off) to below 1. Default 0.999.
     pub ema_decay: f64,
     /// λ of a penalty λ·Σ‖w‖² that is added to the loss, over the weights of the layers named in `penalised`; at least 0.
@@ -43,8 +68,13 @@ pub struct TrainConfig {
     pub small_pictures: Vec<SmallPictures>,
     /// What the best checkpoint is chosen by, on the validation set. Default accuracy.
     pub select_by: Criterion,
-    /// Stop after this many epochs without a better one; 0 for never. Default 0.
+    /// Stop after this many epochs without a better one by `select_by`; 0 for never. Default 0.
     pub patience: usize,
+    /// Keras' early stopping, which may watch another figure than `select_by`. Default none.
+    pub early_stop: Option<EarlyStop>,
+    /// Whether [`Trainer::network`](super::Trainer::network) has the best epoch's weights when the training is over (Keras'
+    /// `restore_best_weights`), and not the last one's. Default false.
+    pub restore_best: bool,
 }
 
 /// A stage of the training that sees smaller pictures.
@@ -70,6 +100,16 @@ pub enum Criterion {
     Loss,
 }
 
+impl Criterion {
+    /// Whether a figure is better than the best so far by more than `min_delta`.
+    pub(crate) fn better(self, value: f64, best: f64, min_delta: f64) -> bool {
+        match self {
+            Self::Accuracy | Self::Uar => value > best + min_delta,
+            Self::Loss => value < best - min_delta,
+        }
+    }
+}
+
 impl Default for TrainConfig {
     fn default() -> Self {
         Self {
@@ -79,9 +119,16 @@ impl Default for TrainConfig {
             learning_rate: 0.05,
             optimizer: OptimizerConfig::default(),
             schedule: Schedule::default(),
+            loss: Loss::default(),
+            distillation: None,
             label_smoothing: 0.0,
             mixup: 0.0,
+            cutmix: 0.0,
             class_weights: Vec::new(),
+            sampling_weights: Vec::new(),
+            sam: 0.0,
+            precision: Precision::default(),
+            channels_last: false,
             ema_decay: 0.999,
             penalty: 0.0,
             penalised: Vec::new(),
@@ -89,6 +136,8 @@ impl Default for TrainConfig {
             small_pictures: Vec::new(),
             select_by: Criterion::default(),
             patience: 0,
+            early_stop: None,
+            restore_best: false,
         }
     }
 }
@@ -112,6 +161,12 @@ impl TrainConfig {
         if !(0.0..=2.0).contains(&self.mixup) {
             return Err(Error::config("mixup", "0 to 2", self.mixup));
         }
+        if !(0.0..=2.0).contains(&self.cutmix) {
+            return Err(Error::config("cutmix", "0 to 2", self.cutmix));
+        }
+        if !(0.0..=1.0).contains(&self.sam) {
+            return Err(Error::config("sam", "0 to 1", self.sam));
+        }
         if !(0.0..1.0).contains(&self.ema_decay) {
             return Err(Error::config("ema_decay", "from 0 to below 1", self.ema_decay));
         }
@@ -121,14 +176,23 @@ impl TrainConfig {
         if !(self.penalty.is_finite() && self.penalty >= 0.0) {
             return Err(Error::config("penalty", "at least 0", self.penalty));
         }
-        if let Some(weight) = self.class_weights.iter().find(|weight| !(weight.is_finite() && **weight > 0.0)) {
-            return Err(Error::config("class_weights", "positive numbers", weight));
+        for (field, weights) in [("class_weights", &self.class_weights), ("sampling_weights", &self.sampling_weights)] {
+            if let Some(weight) = weights.iter().find(|weight| !(weight.is_finite() && **weight > 0.0)) {
+                return Err(Error::config(field, "positive numbers", weight));
+            }
         }
         let stages = &self.small_pictures;
         if stages.iter().any(|stage| stage.side < 1) || !stages.is_sorted_by(|one, next| one.until < next.until) {
             let got = stages.iter().map(|stage| format!("{} until {}", stage.side, stage.until)).collect::<Vec<_>>();
             return Err(Error::config("small_pictures", "sides from 1, in the order of their epochs", got.join(", ")));
         }
+        let cycles = matches!(self.schedule, Schedule::OneCycle { momentum: Some(_), .. });
+        if cycles && !self.optimizer.has_momentum() {
+            return Err(Error::config("momentum", "none where the optimiser has no momentum", "one to move"));
+        }
+        self.loss.validate()?;
+        self.distillation.map_or(Ok(()), |distillation| distillation.validate())?;
+        self.early_stop.map_or(Ok(()), |early_stop| early_stop.validate())?;
         self.optimizer.validate()?;
         self.schedule.validate()
     }

@@ -7,30 +7,38 @@
 mod checkpoint;
 mod config;
 mod evaluate;
+mod precision;
 mod report;
 mod step;
+mod stopping;
 
 pub use config::{Criterion, SmallPictures, TrainConfig};
 pub use evaluate::evaluate;
+pub use precision::Precision;
 pub use report::{Best, EpochRecord, Report, Score};
+pub use stopping::{EarlyStop, Waiting};
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::fs;
 use std::path::PathBuf;
 use std::time::Instant;
 
 use checkpoint::State;
+use precision::Half;
+use step::Place;
 use tch::Tensor;
 use tch::nn::{self, VarStore};
 
 use crate::Error;
 use crate::callback::{Callback, Flow, StepInfo};
-use crate::data::{Dataset, for_each_batch, training_plan};
+use crate::data::{Dataset, Request, for_each_batch, training_plan, weighted_plan};
 use crate::device::Device;
 use crate::generator::seeded;
 use crate::layers::{Network, Result as TorchResult};
 use crate::optim::Optimizer;
 use crate::schedule::Schedule;
+use crate::weights::Weights;
 
 /// Trains one network.
 ///
@@ -55,8 +63,15 @@ pub struct Trainer<N> {
     network: N,
     store: VarStore,
     averaged: Option<(N, VarStore)>,
+    /// The copy that passes are computed with where they are in half precision.
+    half: Option<Half<N>>,
+    teacher: Option<Teacher>,
     optimizer: Optimizer,
     penalised: Vec<Tensor>,
+    /// The tensors that a pass in training changes: statistics of batch norms.
+    statistics: Vec<Tensor>,
+    /// The best epoch's weights, where they are to be restored.
+    best_weights: Option<Weights>,
     folder: Option<PathBuf>,
     metadata: BTreeMap<String, String>,
     loader_threads: usize,
@@ -64,9 +79,20 @@ pub struct Trainer<N> {
     last_checkpoint: Option<PathBuf>,
 }
 
+/// What gives the logits to learn from.
+struct Teacher(Box<Logits>);
+
+type Logits = dyn Fn(&Tensor) -> TorchResult<Tensor> + Send;
+
+impl fmt::Debug for Teacher {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Teacher")
+    }
+}
+
 impl<N: Network> Trainer<N> {
-    /// Builds the network from the seed. `build` is called twice when weights are averaged, and must create the same
-    /// tensors each time.
+    /// Builds the network from the seed. `build` is called once more when weights are averaged and once more for half
+    /// precision, and must create the same tensors each time.
     ///
     /// # Errors
     /// [`Error::InvalidConfig`], [`Error::NoDevice`], [`Error::Backend`].
@@ -91,6 +117,12 @@ impl<N: Network> Trainer<N> {
         } else {
             None
         };
+        let half = if config.precision == Precision::F32 {
+            None
+        } else {
+            let (copy, network) = seeded(config.seed, make)?;
+            Some(Half::new(config.precision, network, &copy, &store)?)
+        };
         let optimizer = Optimizer::new(config.optimizer, &store)?;
         let mut penalised = Vec::new();
         for layer in &config.penalised {
@@ -105,6 +137,10 @@ impl<N: Network> Trainer<N> {
         // A map's order changes from run to run, and so would the rounding of the sum.
         penalised.sort_by(|first, second| first.0.cmp(&second.0));
         Ok(Self {
+            statistics: store.variables().into_values().filter(|tensor| !tensor.requires_grad()).collect(),
+            half,
+            teacher: None,
+            best_weights: None,
             penalised: penalised.into_iter().map(|(_, tensor)| tensor).collect(),
             state: State { config, ..State::default() },
             network,
@@ -136,6 +172,16 @@ impl<N: Network> Trainer<N> {
     #[must_use]
     pub fn metadata(mut self, metadata: BTreeMap<String, String>) -> Self {
         self.metadata = metadata;
+        self
+    }
+
+    /// Whom the network learns from beside the labels, as [`TrainConfig::distillation`] says: a function that gives logits
+    /// `[batch, classes]` for the very batch of inputs `[batch, …]` that the network is about to see, changed and mixed. A
+    /// network is one by `|inputs| network.forward(inputs, false)`. With small pictures on, it sees whole ones. Checkpoints
+    /// do not hold it: give it again before resuming.
+    #[must_use]
+    pub fn teacher(mut self, logits: impl Fn(&Tensor) -> TorchResult<Tensor> + Send + 'static) -> Self {
+        self.teacher = Some(Teacher(Box::new(logits)));
         self
     }
 
@@ -182,26 +228,47 @@ impl<N: Network> Trainer<N> {
                 break;
             }
         }
-        Ok(Report { history: self.state.history.clone(), best: self.state.best, complete: self.finished() })
+        let complete = self.finished();
+        if complete {
+            self.restore_best()?;
+        }
+        Ok(Report { history: self.state.history.clone(), best: self.state.best, complete })
     }
 
     /// Whether all epochs are done, or the patience is over.
     fn finished(&self) -> bool {
-        let State { config, epoch, step, best, .. } = &self.state;
+        let State { config, epoch, step, best, waiting, .. } = &self.state;
         let waited = best.map_or(0, |best| epoch - best.epoch);
-        *step == 0 && (*epoch >= config.epochs || (config.patience > 0 && waited >= config.patience))
+        let stopped = waiting.is_over() || (config.patience > 0 && waited >= config.patience);
+        *step == 0 && (*epoch >= config.epochs || stopped)
     }
 
     fn check<D: Dataset, V: Dataset>(&self, train: &D, valid: Option<&V>) -> Result<(), Error> {
         if train.len() < 2 {
             return Err(Error::input("training set", "at least 2 samples", train.len()));
         }
-        let weights = self.state.config.class_weights.len();
-        if weights != 0 && weights != train.classes() {
-            return Err(Error::config("class_weights", format!("{} numbers", train.classes()), weights));
+        let config = &self.state.config;
+        for (field, weights) in
+            [("class_weights", &config.class_weights), ("sampling_weights", &config.sampling_weights)]
+        {
+            if !weights.is_empty() && weights.len() != train.classes() {
+                return Err(Error::config(field, format!("{} numbers", train.classes()), weights.len()));
+            }
         }
-        if valid.is_none() && matches!(self.state.config.schedule, Schedule::Plateau { .. }) {
+        if valid.is_none() && matches!(config.schedule, Schedule::Plateau { .. }) {
             return Err(Error::config("schedule", "one without plateaus where no validation set is given", "plateau"));
+        }
+        if valid.is_none() && config.early_stop.is_some() {
+            return Err(Error::config("early_stop", "none where no validation set is given", "one"));
+        }
+        if config.cutmix > 0.0 && train.input_shape().len() != 3 {
+            let got = format!("inputs of shape {:?}", train.input_shape());
+            return Err(Error::config("cutmix", "0 for what is no picture [channels, height, width]", got));
+        }
+        match (&config.distillation, &self.teacher) {
+            (Some(_), None) => return Err(Error::config("distillation", "none without a teacher", "one")),
+            (None, Some(_)) => return Err(Error::config("distillation", "settings for the teacher", "none")),
+            _ => {}
         }
         if let Some(valid) = valid {
             if valid.is_empty() {
@@ -215,6 +282,20 @@ impl<N: Network> Trainer<N> {
         Ok(())
     }
 
+    /// The batches of an epoch.
+    fn plan<D: Dataset>(&self, train: &D, epoch: usize) -> Result<Vec<Vec<Request>>, Error> {
+        let config = &self.state.config;
+        if config.sampling_weights.is_empty() {
+            return Ok(training_plan(train.len(), config.batch_size, config.seed, epoch));
+        }
+        let mut classes = Vec::with_capacity(train.len());
+        for index in 0..train.len() {
+            let class = train.class(index).filter(|&class| class < train.classes());
+            classes.push(class.ok_or_else(|| Error::input("training set", "a class for every sample", "none"))?);
+        }
+        Ok(weighted_plan(&classes, &config.sampling_weights, config.batch_size, config.seed, epoch))
+    }
+
     /// Runs what is left of the current epoch. Leaves `state.step` above 0 when a callback stopped it in the middle.
     fn epoch<D: Dataset, V: Dataset>(
         &mut self,
@@ -225,7 +306,7 @@ impl<N: Network> Trainer<N> {
         let started = Instant::now();
         let config = self.state.config.clone();
         let epoch = self.state.epoch + 1;
-        let plan = training_plan(train.len(), config.batch_size, config.seed, epoch);
+        let plan = self.plan(train, epoch)?;
         let steps = plan.len() as u64;
         let first = self.state.step;
         let mut flow = Flow::Continue;
@@ -235,9 +316,13 @@ impl<N: Network> Trainer<N> {
         for_each_batch(train, &plan[first as usize..], threads, |_, batch| {
             let (inputs, targets) = batch.to_tensors(train.input_shape(), train.classes(), self.store.device())?;
             let global = (epoch as u64 - 1) * steps + self.state.step;
-            learning_rate = self.state.plateau.rate(config.learning_rate)
-                * config.schedule.factor(global, steps * config.epochs as u64, steps);
-            self.step(&inputs, &targets, global, learning_rate)?;
+            let total = steps * config.epochs as u64;
+            learning_rate =
+                self.state.plateau.rate(config.learning_rate) * config.schedule.factor(global, total, steps);
+            if let Some(momentum) = config.schedule.momentum(global, total) {
+                self.optimizer.set_momentum(momentum);
+            }
+            self.step(&inputs, &targets, Place { step: global, learning_rate })?;
             samples += inputs.size()[0];
             let info = StepInfo {
                 epoch,
@@ -245,6 +330,7 @@ impl<N: Network> Trainer<N> {
                 step: self.state.step,
                 steps_per_epoch: steps,
                 loss: self.state.loss_sum / self.state.step as f64,
+                accuracy: self.state.right as f64 / self.state.seen as f64,
                 learning_rate,
                 samples_per_second: samples as f64 / started.elapsed().as_secs_f64(),
             };
@@ -276,20 +362,26 @@ impl<N: Network> Trainer<N> {
             epoch,
             learning_rate,
             train_loss: self.state.loss_sum / steps as f64,
+            train_accuracy: Some(self.state.right as f64 / self.state.seen as f64),
             validation,
             averaged,
             samples_per_second: samples as f64 / training_seconds,
             seconds: started.elapsed().as_secs_f64(),
         });
         (self.state.epoch, self.state.step, self.state.loss_sum) = (epoch, 0, 0.0);
-        if let Some(score) = validation {
-            self.state.plateau.observe(&config.schedule, config.learning_rate, score.loss);
+        (self.state.seen, self.state.right) = (0, 0);
+        if let (Some(score), Schedule::Plateau { metric, .. }) = (validation, config.schedule) {
+            self.state.plateau.observe(&config.schedule, config.learning_rate, score.value(metric));
         }
         if let Some(score) = averaged.or(validation) {
-            let value = score.value(config.select_by);
-            if self.state.best.is_none_or(|best| value > best.score.value(config.select_by)) {
+            let by = config.select_by;
+            let value = score.value(by);
+            if self.state.best.is_none_or(|best| by.better(value, best.score.value(by), 0.0)) {
                 self.state.best = Some(Best { epoch, score });
-                self.save_best()?;
+                self.keep_best()?;
+            }
+            if let Some(rule) = config.early_stop {
+                self.state.waiting.observe(&rule, epoch, score.value(rule.metric));
             }
         }
         self.checkpoint()?;

@@ -16,11 +16,12 @@ pub struct Score {
 }
 
 impl Score {
-    pub(super) fn value(&self, criterion: Criterion) -> f64 {
+    /// The figure that a criterion looks at.
+    pub fn value(&self, criterion: Criterion) -> f64 {
         match criterion {
             Criterion::Accuracy => self.accuracy,
             Criterion::Uar => self.uar,
-            Criterion::Loss => -self.loss,
+            Criterion::Loss => self.loss,
         }
     }
 }
@@ -32,8 +33,12 @@ pub struct EpochRecord {
     pub epoch: usize,
     /// The learning rate of the epoch's last step.
     pub learning_rate: f64,
-    /// Mean training loss, with label smoothing and mixup.
+    /// Mean training loss, with everything that the recipe adds to it.
     pub train_loss: f64,
+    /// Share of the training samples, changed and mixed as they were, whose most probable class was right, 0..1. Not known
+    /// for epochs of trainings by older versions.
+    #[serde(default)]
+    pub train_accuracy: Option<f64>,
     /// The network on the validation set.
     pub validation: Option<Score>,
     /// The network with averaged weights on the validation set.
