@@ -14,8 +14,9 @@ import time
 class Rust:
     """The bench program, started once and asked over a pipe."""
 
-    def __init__(self, program, *arguments):
-        self.process = subprocess.Popen([program, *map(str, arguments)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    def __init__(self, program, *arguments, environment=None):
+        pipe = subprocess.PIPE
+        self.process = subprocess.Popen([program, *map(str, arguments)], stdin=pipe, stdout=pipe, text=True, env=environment)
 
     def seconds(self, name, repeats):
         self.process.stdin.write(f"{name} {repeats}\n")
