@@ -39,7 +39,8 @@ impl Dataset for Sides {
     fn sample(&self, index: usize, seed: u64, input: &mut [f32], target: &mut [f32]) -> Result<(), BoxError> {
         for (place, value) in input.iter_mut().enumerate() {
             let noise = (mix_seed(seed, &[index as u64, place as u64]) % 1000) as f32 / 1000.0;
-            let bright = (index % 3 == 0 && place % 6 < 3) || (index % 3 == 1 && place % 6 >= 3);
+            let (class, column) = (index % 3, place % 6);
+            let bright = (class == 0 && column < 3) || (class == 1 && column >= 3);
             *value = noise + f32::from(u8::from(bright));
         }
         target[index % 3] = 1.0;
@@ -102,7 +103,7 @@ fn recipes() -> Vec<TrainConfig> {
     let stop = EarlyStop { patience: 1, metric: Criterion::Accuracy, ..EarlyStop::default() };
     (0..20)
         .map(|number| {
-            let on = |every: usize| number % every == 0;
+            let on = |every: usize| usize::is_multiple_of(number, every);
             let optimizer = optimizers[number % 4];
             let momentum = (number % 4 != 3).then_some([0.8, 0.95]);
             let schedules = [
