@@ -7,13 +7,15 @@
 //! - [`optim`], [`schedule`], [`loss`]: the parts of a recipe.
 //! - [`trainer`]: the loop around them, with averaged weights, best and last checkpoints and exact resume.
 //! - [`generator`]: LibTorch's one random generator, shared out.
-//! - [`callback`]: what watches a training.
+//! - [`callback`]: what watches a training: tables, TensorBoard, or your own.
+//! - [`cross_validation`]: one training per fold, mean and deviation.
 //! - [`metrics`]: accuracy, recall, calibration and the evaluation report.
 //! - [`split`]: who trains and who measures, kept apart by speaker or person; [`audit`]: whether they are.
 //! - `plots` (with the feature of that name): confusion matrices, training curves and other charts as PNG and SVG.
 
 pub mod audit;
 pub mod callback;
+pub mod cross_validation;
 pub mod data;
 pub mod device;
 mod error;

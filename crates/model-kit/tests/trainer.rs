@@ -8,12 +8,14 @@ use std::sync::{Arc, Mutex};
 use emotion_core::BoxError;
 use model_kit::Error;
 use model_kit::callback::{Callback, CsvLog, Flow, StepInfo};
+use model_kit::cross_validation::{Round, cross_validate};
 use model_kit::data::{Dataset, mix_seed};
 use model_kit::device::{Device, set_threads};
 use model_kit::layers::{ConvBn, Linear, Network, Residual, Result as TorchResult, global_average};
 use model_kit::loss::{Distillation, Loss};
 use model_kit::optim::OptimizerConfig;
 use model_kit::schedule::Schedule;
+use model_kit::split::stratified_k_fold;
 use model_kit::trainer::{Criterion, EarlyStop, Precision, Report, SmallPictures, TrainConfig, Trainer, evaluate};
 use model_kit::weights::Weights;
 use tch::{Kind, Tensor, nn};
@@ -345,4 +347,26 @@ fn a_runaway_training_stops_with_the_step_and_the_checkpoint() {
         }
         other => panic!("expected a stop, got {other:?}"),
     }
+}
+
+#[test]
+fn cross_validation_trains_a_network_per_fold() {
+    set_threads(1).unwrap();
+    let classes: Vec<usize> = (0..192).map(|index| index % 2).collect();
+    let folds = stratified_k_fold(&classes, 3, 5).unwrap();
+    let rounds: Vec<Round> = folds.into_iter().map(|fold| Round::choosing(fold, &classes, 0.25, 5).unwrap()).collect();
+    let config = TrainConfig { epochs: 8, restore_best: true, ..config(OptimizerConfig::default(), 0.05) };
+    let trainer = |round| Trainer::new(TrainConfig { seed: round, ..config.clone() }, Device::Cpu, Tiny::new);
+    let result = cross_validate(&rounds, (&Bars(192), &Bars(192)), trainer, &mut []).unwrap();
+    assert_eq!(result.outcomes.len(), 3);
+    let spread = result.spread(Criterion::Accuracy);
+    assert!(spread.mean > 0.9 && spread.deviation < 0.1, "{spread}");
+    let first = result.outcomes[0].score.accuracy + result.outcomes[1].score.accuracy;
+    assert!((spread.mean - (first + result.outcomes[2].score.accuracy) / 3.0).abs() < 1e-12);
+
+    let outside = [Round { train: vec![0, 1, 2], select: vec![], test: vec![192] }];
+    assert!(matches!(
+        cross_validate(&outside, (&Bars(192), &Bars(192)), trainer, &mut []),
+        Err(Error::InvalidInput { .. })
+    ));
 }

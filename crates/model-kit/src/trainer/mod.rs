@@ -210,6 +210,15 @@ impl<N: Network> Trainer<N> {
         self.averaged.as_ref().map_or(&self.network, |(network, _)| network)
     }
 
+    /// The figures of [`network`](Self::network) on a data set.
+    ///
+    /// # Errors
+    /// As [`evaluate`].
+    pub fn measure<D: Dataset>(&self, dataset: &D) -> Result<Score, Error> {
+        let config = &self.state.config;
+        evaluate(self.network(), dataset, config.batch_size, self.store.device(), self.loader_threads)
+    }
+
     /// Trains to the end, or until a callback stops it. `valid` chooses the best epoch.
     ///
     /// # Errors
@@ -322,7 +331,7 @@ impl<N: Network> Trainer<N> {
             if let Some(momentum) = config.schedule.momentum(global, total) {
                 self.optimizer.set_momentum(momentum);
             }
-            self.step(&inputs, &targets, Place { step: global, learning_rate })?;
+            let step_loss = self.step(&inputs, &targets, Place { step: global, learning_rate })?;
             samples += inputs.size()[0];
             let info = StepInfo {
                 epoch,
@@ -330,6 +339,7 @@ impl<N: Network> Trainer<N> {
                 step: self.state.step,
                 steps_per_epoch: steps,
                 loss: self.state.loss_sum / self.state.step as f64,
+                step_loss,
                 accuracy: self.state.right as f64 / self.state.seen as f64,
                 learning_rate,
                 samples_per_second: samples as f64 / started.elapsed().as_secs_f64(),

@@ -38,8 +38,8 @@ struct Pass {
 }
 
 impl<N: Network> Trainer<N> {
-    /// One step of the optimiser on one batch.
-    pub(super) fn step(&mut self, inputs: &Tensor, targets: &Tensor, place: Place) -> Result<(), Error> {
+    /// One step of the optimiser on one batch; gives its loss.
+    pub(super) fn step(&mut self, inputs: &Tensor, targets: &Tensor, place: Place) -> Result<f64, Error> {
         // LibTorch's generator cannot be saved, so it starts anew at every step.
         let seed = mix_seed(self.state.config.seed, &[3, place.step]);
         let batch = self.prepare(inputs, targets, seed)?;
@@ -61,7 +61,7 @@ impl<N: Network> Trainer<N> {
         self.state.loss_sum += pass.loss;
         self.state.right += pass.right;
         self.state.seen += batch.targets.size()[0] as u64;
-        Ok(())
+        Ok(pass.loss)
     }
 
     /// Resizes and mixes a batch as the settings say, and asks the teacher.
