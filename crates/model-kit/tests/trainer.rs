@@ -222,6 +222,27 @@ fn half_precision_learns_what_single_does() {
 }
 
 #[test]
+fn frozen_layers_stay_as_they_are_in_every_precision() {
+    set_threads(1).unwrap();
+    for precision in [Precision::F32, Precision::Bf16, Precision::F16] {
+        let build = |path: &nn::Path| {
+            let network = Tiny::new(path)?;
+            let frozen = path.sub("block").sub("first").sub("conv").get("weight").unwrap();
+            let _ = frozen.set_requires_grad(false);
+            Ok(network)
+        };
+        let config = TrainConfig { epochs: 1, precision, sam: 0.05, ..config(OptimizerConfig::default(), 0.05) };
+        let mut trainer = Trainer::new(config, Device::Cpu, build).unwrap();
+        let names = ["block.first.conv.weight", "head.weight"];
+        let weights = |trainer: &Trainer<Tiny>| names.map(|name| trainer.store().variables()[name].copy());
+        let before = weights(&trainer);
+        trainer.fit(&Bars(64), None::<&Bars>, &mut []).unwrap();
+        let after = weights(&trainer);
+        assert_eq!((before[0] == after[0], before[1] == after[1]), (true, false), "{precision:?}");
+    }
+}
+
+#[test]
 fn sharpness_aware_steps_take_two_passes_and_note_one() {
     let statistics = |sam: f64| {
         let config = TrainConfig { epochs: 1, sam, mixup: 0.0, ..config(OptimizerConfig::default(), 1e-12) };

@@ -43,11 +43,13 @@ pub(super) struct Half<N> {
     pairs: Vec<Pair>,
 }
 
-/// A trained tensor in single precision and its copy, which may be in half.
+/// A weight in single precision and its copy, which is in half unless it belongs to a batch norm.
 #[derive(Debug)]
 struct Pair {
     master: Tensor,
     copy: Tensor,
+    /// Frozen weights get no gradients.
+    trained: bool,
 }
 
 impl<N: Network> Half<N> {
@@ -63,17 +65,21 @@ impl<N: Network> Half<N> {
         let mut pairs = Vec::new();
         for (name, master) in &variables {
             let mut copy = copies[name].shallow_clone();
-            if !master.requires_grad() {
+            let layer = name.rsplit_once('.').map_or("", |(layer, _)| layer);
+            let norm = copies.contains_key(&format!("{layer}.running_mean"));
+            let trained = master.requires_grad();
+            if norm && !trained {
                 no_grad(|| copy.f_set_data(master))?;
                 continue;
             }
-            let layer = name.rsplit_once('.').map_or("", |(layer, _)| layer);
-            if !copies.contains_key(&format!("{layer}.running_mean")) {
+            if !norm {
                 no_grad(|| copy.f_set_data(&copy.f_to_kind(kind)?))?;
             }
-            // A gradient that can be written to exists only after a backward pass.
-            master.f_zeros_like()?.f_mul(master)?.f_sum(Kind::Float)?.f_backward()?;
-            pairs.push(Pair { master: master.shallow_clone(), copy });
+            if trained {
+                // A gradient that can be written to exists only after a backward pass.
+                master.f_zeros_like()?.f_mul(master)?.f_sum(Kind::Float)?.f_backward()?;
+            }
+            pairs.push(Pair { master: master.shallow_clone(), copy, trained });
         }
         Ok(Self { network, kind, pairs })
     }
@@ -98,7 +104,7 @@ impl<N: Network> Half<N> {
     /// LibTorch's.
     pub(super) fn collect(&self, scale: f64) -> Result<(), Error> {
         no_grad(|| {
-            for pair in &self.pairs {
+            for pair in self.pairs.iter().filter(|pair| pair.trained) {
                 let (mut sum, gradient) = (pair.master.f_grad()?, pair.copy.f_grad()?);
                 if gradient.defined() {
                     let _ = sum.f_add_(&gradient)?;
