@@ -6,8 +6,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::Error;
 use crate::arch::Architecture;
+use crate::features::TrackConfig;
 use crate::input::LogMelConfig;
-use crate::vector::VectorConfig;
+use crate::statistics::Statistics;
 
 /// The metadata key of [`ModelConfig`] in a weights file.
 const KEY: &str = "ser_model";
@@ -34,7 +35,19 @@ pub enum Features {
     /// A log-mel image.
     LogMel(LogMelConfig),
     /// The 162 classic numbers, standardised.
-    Vector(VectorConfig),
+    Vector(Statistics),
+    /// MFCCs, standardised.
+    Mfcc(SequenceConfig),
+}
+
+/// The MFCCs of the networks that read them.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SequenceConfig {
+    /// What is computed.
+    pub tracks: TrackConfig,
+    /// What each row is standardised with.
+    pub statistics: Statistics,
 }
 
 impl ModelConfig {
@@ -56,7 +69,12 @@ impl ModelConfig {
         if !(config.temperature.is_finite() && config.temperature > 0.0) {
             return Err(wrong(format!("the temperature must be above 0, got {}", config.temperature)));
         }
-        if config.architecture.reads_log_mel() != matches!(config.features, Features::LogMel(_)) {
+        let fits = match &config.features {
+            Features::LogMel(_) => config.architecture.reads_log_mel(),
+            Features::Mfcc(_) => config.architecture.reads_mfcc(),
+            Features::Vector(_) => !config.architecture.reads_log_mel() && !config.architecture.reads_mfcc(),
+        };
+        if !fits {
             return Err(wrong(format!("{} cannot read these features", config.architecture)));
         }
         Ok(config)

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use emotion_core::{BoxError, LabelSet};
-use model_kit::data::{Dataset, mix_seed};
+use model_kit::data::Dataset;
 use ndarray::{Array2, s};
 use rand::{Rng, RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -11,12 +11,10 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use crate::Error;
-use crate::arch::VECTOR;
 use crate::augment::{AugmentConfig, Babble};
 use crate::cache::Cache;
 use crate::corpus::{Clip, Corpus, Skipped};
 use crate::input::{self, LogMel};
-use crate::vector::{VectorConfig, VectorPlan};
 
 /// A clip with its sound.
 #[derive(Debug, Clone)]
@@ -256,87 +254,6 @@ impl Dataset for ImageEvaluation {
     }
 }
 
-/// Clips as standardised 162-vectors, for the classic networks.
-#[derive(Debug)]
-pub struct Vectors {
-    vectors: Vec<Vec<f32>>,
-    speakers: Vec<String>,
-    targets: Vec<Vec<f32>>,
-    classes: usize,
-}
-
-impl Vectors {
-    /// The raw vectors of clips and of `copies` changed versions of each, on all cores. Changed copies belong in a
-    /// training set alone, made after the split.
-    ///
-    /// # Errors
-    /// [`Error::Features`] for a clip without samples, and as [`AugmentConfig::check`].
-    pub fn extract(
-        sounds: &[Sound],
-        labels: &LabelSet,
-        augment: &AugmentConfig,
-        copies: usize,
-        seed: u64,
-    ) -> Result<Self, Error> {
-        augment.check()?;
-        let known: Vec<&Sound> = sounds.iter().filter(|sound| labels.contains(sound.clip.emotion)).collect();
-        let babble = Babble::new(sounds);
-        let plan = VectorPlan::new()?;
-        let vector = |samples: &[f32]| plan.vector(samples);
-        let one = |index: usize| -> Result<Vec<f32>, Error> {
-            let sound = known[index / (copies + 1)];
-            if index.is_multiple_of(copies + 1) {
-                return vector(&sound.samples);
-            }
-            let rng = &mut ChaCha8Rng::seed_from_u64(mix_seed(seed, &[index as u64]));
-            vector(&augment.sound(&sound.samples, &sound.clip.speaker_key(), &babble, rng)?)
-        };
-        let vectors = (0..known.len() * (copies + 1)).into_par_iter().map(one).collect::<Result<_, _>>()?;
-        let target = |sound: &&Sound| -> Vec<f32> {
-            labels.iter().map(|label| f32::from(u8::from(label == sound.clip.emotion))).collect()
-        };
-        let targets = known.iter().flat_map(|sound| vec![target(sound); copies + 1]).collect();
-        let speakers = known.iter().flat_map(|sound| vec![sound.clip.speaker_key(); copies + 1]).collect();
-        Ok(Self { vectors, speakers, targets, classes: labels.len() })
-    }
-
-    /// Mean and deviation of each number.
-    pub fn statistics(&self) -> VectorConfig {
-        VectorConfig::of(&self.vectors)
-    }
-
-    /// Standardises every vector, by the statistics of the training set.
-    pub fn standardize(&mut self, config: &VectorConfig) {
-        self.vectors.iter_mut().for_each(|vector| *vector = config.standardize(vector));
-    }
-
-    /// Standardises every speaker's vectors by that speaker's own statistics. Read what that costs:
-    /// [`VectorConfig::standardize_by_speaker`].
-    pub fn standardize_by_speaker(&mut self) {
-        VectorConfig::standardize_by_speaker(&mut self.vectors, &self.speakers);
-    }
-}
-
-impl Dataset for Vectors {
-    fn len(&self) -> usize {
-        self.vectors.len()
-    }
-
-    fn input_shape(&self) -> &[i64] {
-        &[VECTOR]
-    }
-
-    fn classes(&self) -> usize {
-        self.classes
-    }
-
-    fn sample(&self, index: usize, _seed: u64, input: &mut [f32], target: &mut [f32]) -> Result<(), BoxError> {
-        input.copy_from_slice(&self.vectors[index]);
-        target.copy_from_slice(&self.targets[index]);
-        Ok(())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::path::Path;
@@ -406,22 +323,5 @@ mod tests {
         held_out.sample(1, 0, &mut input, &mut target).unwrap();
         assert_eq!(input[64 * 125..].iter().sum::<f32>(), 38.0);
         assert_eq!(target[3], 1.0);
-    }
-
-    #[test]
-    fn vectors_are_one_a_clip_and_copy_and_standardised() {
-        let sounds = sounds();
-        let labels = LabelSet::speech8();
-        let mut vectors = Vectors::extract(&sounds, &labels, &AugmentConfig::default(), 2, 1).unwrap();
-        assert_eq!(vectors.len(), 15);
-        let again = Vectors::extract(&sounds, &labels, &AugmentConfig::default(), 2, 1).unwrap();
-        assert_eq!(vectors.vectors, again.vectors);
-        let statistics = vectors.statistics();
-        vectors.standardize(&statistics);
-        let mean: f32 = vectors.vectors.iter().map(|vector| vector[20]).sum::<f32>() / 15.0;
-        assert!(mean.abs() < 1e-4, "{mean}");
-        let (mut input, mut target) = (vec![0.0; 162], vec![0.0; 8]);
-        vectors.sample(14, 0, &mut input, &mut target).unwrap();
-        assert_eq!(target[4], 1.0);
     }
 }

@@ -86,6 +86,40 @@ impl Answers {
         Ok(true)
     }
 
+    /// Asks a model about clips, in order; see [`ask`](Self::ask). With `by_speaker` the model is first
+    /// [adapted](SerModel::adapt_to) to each speaker by all of that speaker's clips, these very ones, and the clips of a
+    /// speaker with fewer than two are left out.
+    ///
+    /// # Errors
+    /// As [`ask`](Self::ask) and [`SerModel::adapt_to`].
+    pub fn ask_all(&mut self, model: &mut SerModel, sounds: &[Sound], by_speaker: bool) -> Result<(), Error> {
+        if !by_speaker {
+            return sounds.iter().try_for_each(|sound| self.ask(model, sound).map(drop));
+        }
+        let mut speakers: BTreeMap<String, Vec<&Sound>> = BTreeMap::new();
+        for sound in sounds.iter().filter(|sound| !sound.samples.is_empty()) {
+            speakers.entry(sound.clip.speaker_key()).or_default().push(sound);
+        }
+        for own in speakers.into_values().filter(|own| own.len() > 1) {
+            model.adapt_to(&own.iter().map(|sound| &*sound.samples).collect::<Vec<_>>())?;
+            own.into_iter().try_for_each(|sound| self.ask(model, sound).map(drop))?;
+        }
+        Ok(())
+    }
+
+    /// Adds the answers of another list, such as those of another fold's model.
+    ///
+    /// # Errors
+    /// [`Error::InvalidConfig`] when it is over other labels.
+    pub fn append(&mut self, other: Answers) -> Result<(), Error> {
+        if other.labels != self.labels {
+            let got = other.labels.to_string();
+            return Err(Error::InvalidConfig { name: "the answers' labels", expected: "those of this list", got });
+        }
+        self.list.extend(other.list);
+        Ok(())
+    }
+
     /// The labels of every answer.
     pub fn labels(&self) -> &LabelSet {
         &self.labels
@@ -237,7 +271,39 @@ pub struct Table {
     pub rows: Vec<Row>,
 }
 
+/// A mean and how far single figures lie from it.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct MeanDeviation {
+    /// The mean.
+    pub mean: f64,
+    /// The deviation of the sample (with n − 1); 0 for a single figure.
+    pub deviation: f64,
+}
+
+impl MeanDeviation {
+    /// Of figures; `None` of none.
+    pub fn of(figures: &[f64]) -> Option<Self> {
+        let count = figures.len() as f64;
+        let mean = figures.iter().sum::<f64>() / count;
+        let squares: f64 = figures.iter().map(|figure| (figure - mean).powi(2)).sum();
+        (!figures.is_empty()).then(|| Self { mean, deviation: (squares / (count - 1.0).max(1.0)).sqrt() })
+    }
+}
+
+/// In per cent: `62.3 ± 1.2 %`.
+impl fmt::Display for MeanDeviation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:.1} ± {:.1} %", 100.0 * self.mean, 100.0 * self.deviation)
+    }
+}
+
 impl Table {
+    /// Mean and deviation over the rows of the mean recall and of the accuracy; `None` without rows.
+    pub fn means(&self) -> Option<[MeanDeviation; 2]> {
+        let of = |figure: fn(&Row) -> f64| MeanDeviation::of(&self.rows.iter().map(figure).collect::<Vec<_>>());
+        Some([of(|row| row.uar)?, of(|row| row.accuracy)?])
+    }
+
     /// The least and the largest mean recall; `None` without rows.
     pub fn spread(&self) -> Option<[f64; 2]> {
         let recalls = self.rows.iter().map(|row| row.uar);
@@ -314,6 +380,15 @@ mod tests {
         let figures: Vec<_> = table.rows.iter().map(|row| (row.name.as_str(), row.uar, row.unanswered)).collect();
         assert_eq!(figures, [("female", 0.0, 1), ("male", 1.0, 0)]);
         assert_eq!(table.spread(), Some([0.0, 1.0]));
+        let [uar, _] = table.means().unwrap();
+        assert_eq!(uar, MeanDeviation { mean: 0.5, deviation: 0.5f64.sqrt() });
+        assert_eq!(uar.to_string(), "50.0 ± 70.7 %");
+        assert_eq!(MeanDeviation::of(&[0.3]).unwrap().deviation, 0.0);
+        assert_eq!(MeanDeviation::of(&[]), None);
+        let mut both = answers.clone();
+        both.append(answers.clone()).unwrap();
+        assert_eq!((both.len(), both.unanswered()), (16, 2));
+        assert!(both.append(Answers::new(&LabelSet::speech8())).is_err());
         assert!(answers.by("", |_| None).rows.is_empty());
         // Two speakers, one understood and one not: nothing is known of a third.
         assert_eq!(answers.interval_by_speaker(), [0.0, 1.0]);

@@ -166,25 +166,34 @@ impl Extractor {
         cache: &Cache,
         done: &(dyn Fn() + Sync),
     ) -> Vec<Result<Array2<f32>, Error>> {
-        let rows = self.names().len();
-        let config = serde_json::to_string(&self.config)
-            .unwrap_or_else(|error| unreachable!("plain data turns into JSON: {error}"));
-        let config = format!("features {VERSION}: {config}");
-        let one = |sound: &Sound| {
-            let compute = || Ok(self.extract(&sound.samples)?.into_raw_vec_and_offset().0);
-            let values: Arc<[f32]> = cache.of_samples(&sound.samples, &config, compute)?;
-            // An entry of another shape cannot have this key, but a file may have been put in its place.
-            Array2::from_shape_vec((rows, values.len() / rows), values.to_vec())
-                .or_else(|_| self.extract(&sound.samples))
-        };
         sounds
             .par_iter()
             .map(|sound| {
-                let features = one(sound);
+                let features = self.extract_cached(&sound.samples, "", cache, || Ok(sound.samples.to_vec()));
                 done();
                 features
             })
             .collect()
+    }
+
+    /// The features of what `change` makes of the samples, computed only if the cache does not have them yet. `changed`
+    /// tells all that decides the change; it is empty for none.
+    pub(crate) fn extract_cached(
+        &self,
+        samples: &[f32],
+        changed: &str,
+        cache: &Cache,
+        change: impl Fn() -> Result<Vec<f32>, Error>,
+    ) -> Result<Array2<f32>, Error> {
+        let config = serde_json::to_string(&self.config)
+            .unwrap_or_else(|error| unreachable!("plain data turns into JSON: {error}"));
+        let separator = if changed.is_empty() { "" } else { ", changed: " };
+        let config = format!("features {VERSION}: {config}{separator}{changed}");
+        let rows = self.names().len();
+        let compute = || Ok(self.extract(&change()?)?.into_raw_vec_and_offset().0);
+        let values: Arc<[f32]> = cache.of_samples(samples, &config, compute)?;
+        // An entry of another shape cannot have this key, but a file may have been put in its place.
+        Array2::from_shape_vec((rows, values.len() / rows), values.to_vec()).or_else(|_| self.extract(&change()?))
     }
 }
 

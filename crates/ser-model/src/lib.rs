@@ -4,7 +4,7 @@
 //!   that is still coming in. [`SerModel::pretrained`] is a small network that this crate trained itself; sound without
 //!   speech gets no emotion.
 //! - [`corpus`] reads the published speech corpora: RAVDESS, TESS, SAVEE, CREMA-D, EmoDB, and any tree of class folders.
-//! - [`train`] trains the networks of [`arch`] on them, with [`dataset`] and [`augment`] in between.
+//! - [`train`] trains the networks of [`arch`] on them, with [`dataset`], [`prepared`] and [`augment`] in between.
 //! - [`evaluate`] tells who is understood and who is not: by corpus, sex and speaker, and in noise.
 //! - [`input`] turns sound into what the networks see, [`features`] does so for many clips on all cores, [`activity`] tells
 //!   whether there is speech at all, [`cache`] keeps what took long to compute.
@@ -41,13 +41,16 @@ pub mod evaluate;
 pub mod features;
 pub mod input;
 mod model;
+pub mod prepared;
+mod statistics;
 mod stream;
 pub mod train;
 mod vector;
 
-pub use config::{Features, ModelConfig};
+pub use config::{Features, ModelConfig, SequenceConfig};
 pub use error::Error;
 pub use input::{MIN_SECONDS, SAMPLE_RATE};
 pub use model::{SerModel, WindowConfig};
+pub use statistics::Statistics;
 pub use stream::{Answer, SpeechStream};
-pub use vector::{VectorConfig, VectorPlan, vector};
+pub use vector::{VectorPlan, vector};

@@ -7,15 +7,19 @@ use model_kit::device::Device;
 use model_kit::generator::seeded;
 use model_kit::layers::Network;
 use model_kit::weights::Weights;
+use ndarray::Array2;
 use tch::nn::VarStore;
 use tch::{Kind, Tensor, no_grad};
 
 use crate::Error;
 use crate::activity::{ActivityConfig, has_speech};
+use crate::arch::MFCC_FRAMES;
 use crate::config::{Features, ModelConfig};
 use crate::dataset::set_image;
+use crate::features::{Extractor, FeatureConfig};
 use crate::input::{self, LogMel, MIN_SECONDS, SAMPLE_RATE};
-use crate::vector::{VectorConfig, VectorPlan};
+use crate::prepared::set_frames;
+use crate::statistics::Statistics;
 
 /// Longer sound is answered in pieces of at most this many seconds, so that memory stays bounded.
 const PIECE_SECONDS: usize = 8;
@@ -77,7 +81,7 @@ pub struct SerModel {
 #[derive(Debug)]
 enum Front {
     LogMel(Box<LogMel>),
-    Vector(Box<VectorPlan>, VectorConfig),
+    Standardized(Box<Extractor>, Statistics),
 }
 
 impl SerModel {
@@ -128,13 +132,21 @@ impl SerModel {
     /// As [`load`](Self::load), and when the device is not there.
     pub fn from_weights(weights: &Weights, device: Device) -> Result<Self, Error> {
         let config = ModelConfig::from_weights(weights)?;
-        let (front, n_mels) = match &config.features {
+        let standardized = |features: FeatureConfig, statistics: &Statistics| -> Result<(Front, usize), Error> {
+            let extractor = Extractor::new(&features)?;
+            let rows = extractor.names().len();
+            Ok((Front::Standardized(Box::new(extractor), statistics.clone()), rows))
+        };
+        let (front, rows) = match &config.features {
             Features::LogMel(settings) => (Front::LogMel(Box::new(LogMel::new(settings.clone())?)), settings.n_mels),
-            Features::Vector(settings) => (Front::Vector(Box::new(VectorPlan::new()?), settings.clone()), 0),
+            Features::Vector(statistics) => standardized(FeatureConfig::Vector, statistics)?,
+            Features::Mfcc(settings) => {
+                standardized(FeatureConfig::Tracks(settings.tracks.clone()), &settings.statistics)?
+            }
         };
         let store = VarStore::new(device.open()?);
         let labels = config.labels.len() as i64;
-        let mut network = seeded(0, || config.architecture.build(&store.root(), n_mels as i64, labels))?;
+        let mut network = seeded(0, || config.architecture.build(&store.root(), rows as i64, labels))?;
         weights.load_into(&store)?;
         no_grad(|| network.fold())?;
         Ok(Self { config, front, network, store, activity: ActivityConfig::default() })
@@ -147,11 +159,11 @@ impl SerModel {
         self
     }
 
-    /// Makes it the model for one known speaker: from now on the numbers of a network on the 162-vector are standardised with
-    /// these utterances of that speaker (each at [`SAMPLE_RATE`], two or more) in place of the training set or of the
+    /// Makes it the model for one known speaker: from now on what a network on the 162-vector or on MFCCs hears is standardised
+    /// with these utterances of that speaker (each at [`SAMPLE_RATE`], two or more) in place of the training set or of the
     /// speaker before. Networks on log-mel images stay as they are.
     ///
-    /// See [`VectorConfig::standardize_by_speaker`] for what a figure measured so is worth.
+    /// See [`Statistics::standardize_by_speaker`] for what a figure measured so is worth.
     ///
     /// # Errors
     /// [`Error::InvalidConfig`] for fewer than two utterances, [`Error::Features`] for empty ones.
@@ -160,9 +172,10 @@ impl SerModel {
             let got = utterances.len().to_string();
             return Err(Error::InvalidConfig { name: "utterances of the speaker", expected: "two or more", got });
         }
-        if let Front::Vector(plan, config) = &mut self.front {
-            let vectors = utterances.iter().map(|samples| plan.vector(samples)).collect::<Result<Vec<_>, _>>()?;
-            *config = VectorConfig::of(&vectors);
+        if let Front::Standardized(extractor, statistics) = &mut self.front {
+            let features =
+                utterances.iter().map(|samples| extractor.extract(samples)).collect::<Result<Vec<_>, _>>()?;
+            *statistics = Statistics::of(&features);
         }
         Ok(())
     }
@@ -237,25 +250,53 @@ impl SerModel {
 
     /// The network's answer, whatever the sound is.
     fn scores(&self, samples: &[f32]) -> Result<Scores, Error> {
-        let (values, shape) = match &self.front {
+        match &self.front {
             Front::LogMel(log_mel) => {
                 let image = log_mel.image(samples)?;
                 let (bands, frames) = image.dim();
                 let mut values = vec![0.0; (bands + 1) * frames];
                 set_image(&image, frames, &mut values);
-                (values, vec![1, bands as i64 + 1, frames as i64])
+                self.run(&values, &[1, bands as i64 + 1, frames as i64])
             }
-            Front::Vector(plan, config) => {
-                let values = config.standardize(&plan.vector(samples)?);
-                let shape = vec![1, values.len() as i64];
-                (values, shape)
+            Front::Standardized(extractor, statistics) => {
+                let mut features = extractor.extract(samples)?;
+                statistics.standardize(&mut features);
+                self.scores_of(&features)
             }
-        };
-        let input = Tensor::f_from_slice(&values)?.f_view(shape.as_slice())?.f_to_device(self.store.device())?;
+        }
+    }
+
+    /// The network's answer to standardised features. Of MFCCs of more frames than it looks at, the mean of the answers to
+    /// as few stretches as cover them, evenly placed.
+    pub(crate) fn scores_of(&self, features: &Array2<f32>) -> Result<Scores, Error> {
+        let (rows, columns) = features.dim();
+        if !self.config.architecture.reads_mfcc() {
+            let values: Vec<f32> = features.iter().copied().collect();
+            return self.run(&values, &[columns as i64, rows as i64]);
+        }
+        let size = (rows + 1) * MFCC_FRAMES as usize;
+        let pieces = columns.div_ceil(MFCC_FRAMES as usize);
+        let spare = columns.saturating_sub(MFCC_FRAMES as usize);
+        let mut values = vec![0.0; pieces * size];
+        for (index, piece) in values.chunks_exact_mut(size).enumerate() {
+            set_frames(features, index * spare / (pieces - 1).max(1), piece);
+        }
+        self.run(&values, &[pieces as i64, rows as i64 + 1, MFCC_FRAMES])
+    }
+
+    /// The mean of the network's answers to a batch.
+    fn run(&self, values: &[f32], shape: &[i64]) -> Result<Scores, Error> {
+        let input = Tensor::f_from_slice(values)?.f_view(shape)?.f_to_device(self.store.device())?;
         let logits =
             no_grad(|| self.network.forward(&input, false))?.f_div_scalar(f64::from(self.config.temperature))?;
         let logits: Vec<f32> = Vec::try_from(logits.f_flatten(0, -1)?.f_to_kind(Kind::Float)?)?;
-        Ok(Scores::from_logits(self.labels(), &logits)?)
+        let labels = self.labels();
+        let mut sum = vec![0.0; labels.len()];
+        for logits in logits.chunks_exact(labels.len()) {
+            let answer = Scores::from_logits(labels, logits)?;
+            sum.iter_mut().zip(answer.values()).for_each(|(sum, value)| *sum += value);
+        }
+        Ok(Scores::from_weights(labels, &sum)?)
     }
 }
 

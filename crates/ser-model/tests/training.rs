@@ -4,6 +4,7 @@
 
 use std::f32::consts::TAU;
 use std::path::Path;
+use std::sync::Arc;
 
 use hound::{SampleFormat, WavSpec, WavWriter};
 use model_kit::device::Device;
@@ -69,6 +70,7 @@ fn run(folder: &Path) -> Run {
         folder: folder.into(),
         resume: true,
         temperature: 1.0,
+        cache: Arc::new(Cache::in_memory()),
     }
 }
 

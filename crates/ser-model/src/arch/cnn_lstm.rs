@@ -1,21 +1,17 @@
 //! Convolutions, then a recurrent layer over what they found.
 
-use model_kit::layers::{Conv1d, Linear, Network, Result};
-use tch::nn::{Init, Path};
-use tch::{Kind, Tensor};
+use model_kit::layers::{Cell, Conv1d, Linear, Network, Recurrent, Result};
+use tch::Tensor;
+use tch::nn::Path;
 
-use super::as_sequence;
-
-/// Units of the recurrent layer.
-const UNITS: i64 = 128;
+use super::{UNITS, as_sequence};
 
 /// Two convolutions (64, 128 filters of 5, each with ReLU and a max pool of 2), an LSTM of 128 over the 40 places that are
-/// left, dense 64 with ReLU on its last state, output.
+/// left, dense 64 with ReLU on its last state, output. No dropout.
 #[derive(Debug)]
 pub struct CnnLstm {
     convolutions: Vec<Conv1d>,
-    /// `weight_ih`, `weight_hh`, `bias_ih`, `bias_hh`, as PyTorch names and shapes them.
-    lstm: [Tensor; 4],
+    lstm: Recurrent,
     dense: Linear,
     output: Linear,
 }
@@ -26,21 +22,12 @@ impl CnnLstm {
     /// # Errors
     /// LibTorch's.
     pub fn new(path: &Path, classes: i64) -> Result<Self> {
-        let lstm = path.sub("lstm");
-        // PyTorch's own start of a recurrent layer.
-        let bound = 1.0 / (UNITS as f64).sqrt();
-        let init = Init::Uniform { lo: -bound, up: bound };
         Ok(Self {
             convolutions: vec![
                 Conv1d::new(&path.sub("conv0"), 1, 64, 5, 1, true)?,
                 Conv1d::new(&path.sub("conv1"), 64, 128, 5, 1, true)?,
             ],
-            lstm: [
-                lstm.f_var("weight_ih", &[4 * UNITS, 128], init)?,
-                lstm.f_var("weight_hh", &[4 * UNITS, UNITS], init)?,
-                lstm.f_var("bias_ih", &[4 * UNITS], init)?,
-                lstm.f_var("bias_hh", &[4 * UNITS], init)?,
-            ],
+            lstm: Recurrent::new(&path.sub("lstm"), Cell::Lstm, 128, UNITS, 1)?,
             dense: Linear::new(&path.sub("dense"), UNITS, 64)?,
             output: Linear::new(&path.sub("output"), 64, classes)?,
         })
@@ -55,10 +42,7 @@ impl Network for CnnLstm {
         for convolution in &self.convolutions {
             hidden = convolution.forward(&hidden)?.f_relu()?.f_max_pool1d([2], [2], [0], [1], false)?;
         }
-        let sequence = hidden.f_transpose(1, 2)?;
-        let start = Tensor::f_zeros([1, sequence.size()[0], UNITS], (Kind::Float, sequence.device()))?;
-        let weights = self.lstm.each_ref();
-        let (_, last, _) = sequence.f_lstm(&[&start, &start], &weights, true, 1, 0.0, train, false, true)?;
-        self.output.forward(&self.dense.forward(&last.f_squeeze_dim(0)?)?.f_relu()?)
+        let states = self.lstm.forward(&hidden.f_transpose(1, 2)?, 0.0, train)?;
+        self.output.forward(&self.dense.forward(&states.f_select(1, -1)?)?.f_relu()?)
     }
 }

@@ -13,6 +13,8 @@ pub struct DeepCnn1d {
     convolutions: Vec<Conv1d>,
     dense: Linear,
     output: Linear,
+    /// After each convolution, and before the output.
+    dropout: [f64; 2],
 }
 
 impl DeepCnn1d {
@@ -32,7 +34,14 @@ impl DeepCnn1d {
             convolutions,
             dense: Linear::new(&path.sub("dense"), 11 * 64, 32)?,
             output: Linear::new(&path.sub("output"), 32, classes)?,
+            dropout: [0.2, 0.3],
         })
+    }
+
+    /// The same without dropout, for comparisons and for data that needs none.
+    #[must_use]
+    pub fn without_dropout(self) -> Self {
+        Self { dropout: [0.0; 2], ..self }
     }
 }
 
@@ -40,11 +49,12 @@ impl Network for DeepCnn1d {
     /// # Shapes
     /// `[batch, 162]` → `[batch, classes]`
     fn forward(&self, input: &Tensor, train: bool) -> Result<Tensor> {
+        let [after_convolution, before_output] = self.dropout;
         let mut hidden = as_sequence(input)?;
         for convolution in &self.convolutions {
-            hidden = pool_5_by_2_same(&convolution.forward(&hidden)?.f_relu()?)?.f_dropout(0.2, train)?;
+            hidden = pool_5_by_2_same(&convolution.forward(&hidden)?.f_relu()?)?.f_dropout(after_convolution, train)?;
         }
-        let dense = self.dense.forward(&hidden.f_flatten(1, -1)?)?.f_relu()?.f_dropout(0.3, train)?;
+        let dense = self.dense.forward(&hidden.f_flatten(1, -1)?)?.f_relu()?.f_dropout(before_output, train)?;
         self.output.forward(&dense)
     }
 }

@@ -14,6 +14,8 @@ pub struct FourConvCnn {
     convolutions: Vec<(Conv1d, BatchNorm)>,
     dense: Vec<(Linear, BatchNorm)>,
     output: Linear,
+    /// After each convolution, and after each dense layer.
+    dropout: [f64; 2],
 }
 
 impl FourConvCnn {
@@ -36,7 +38,14 @@ impl FourConvCnn {
             dense.push((Linear::new(&path, inputs, units)?, BatchNorm::new(&path.sub("norm"), units)?));
             inputs = units;
         }
-        Ok(Self { convolutions, dense, output: Linear::new(&path.sub("output"), inputs, classes)? })
+        let output = Linear::new(&path.sub("output"), inputs, classes)?;
+        Ok(Self { convolutions, dense, output, dropout: [0.2, 0.5] })
+    }
+
+    /// The same without dropout, for comparisons and for data that needs none.
+    #[must_use]
+    pub fn without_dropout(self) -> Self {
+        Self { dropout: [0.0; 2], ..self }
     }
 }
 
@@ -44,14 +53,15 @@ impl Network for FourConvCnn {
     /// # Shapes
     /// `[batch, 162]` → `[batch, classes]`
     fn forward(&self, input: &Tensor, train: bool) -> Result<Tensor> {
+        let [after_convolution, after_dense] = self.dropout;
         let mut hidden = as_sequence(input)?;
         for (convolution, norm) in &self.convolutions {
             let active = norm.forward(&convolution.forward(&hidden)?, train)?.f_relu()?;
-            hidden = pool_5_by_2_same(&active)?.f_dropout(0.2, train)?;
+            hidden = pool_5_by_2_same(&active)?.f_dropout(after_convolution, train)?;
         }
         hidden = hidden.f_flatten(1, -1)?;
         for (dense, norm) in &self.dense {
-            hidden = norm.forward(&dense.forward(&hidden)?, train)?.f_relu()?.f_dropout(0.5, train)?;
+            hidden = norm.forward(&dense.forward(&hidden)?, train)?.f_relu()?.f_dropout(after_dense, train)?;
         }
         self.output.forward(&hidden)
     }

@@ -11,6 +11,7 @@ use super::VECTOR;
 pub struct Mlp {
     hidden: Linear,
     output: Linear,
+    dropout: f64,
 }
 
 impl Mlp {
@@ -22,7 +23,14 @@ impl Mlp {
         Ok(Self {
             hidden: Linear::new(&path.sub("hidden"), VECTOR, 300)?,
             output: Linear::new(&path.sub("output"), 300, classes)?,
+            dropout: 0.3,
         })
+    }
+
+    /// The same without dropout, for comparisons and for data that needs none.
+    #[must_use]
+    pub fn without_dropout(self) -> Self {
+        Self { dropout: 0.0, ..self }
     }
 }
 
@@ -30,7 +38,7 @@ impl Network for Mlp {
     /// # Shapes
     /// `[batch, 162]` → `[batch, classes]`
     fn forward(&self, input: &Tensor, train: bool) -> Result<Tensor> {
-        let hidden = self.hidden.forward(&input.f_to_kind(Kind::Float)?)?.f_relu()?.f_dropout(0.3, train)?;
+        let hidden = self.hidden.forward(&input.f_to_kind(Kind::Float)?)?.f_relu()?.f_dropout(self.dropout, train)?;
         self.output.forward(&hidden)
     }
 }

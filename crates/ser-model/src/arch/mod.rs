@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use model_kit::layers::{Network, Result as TorchResult};
+use model_kit::layers::{Network, Recurrent, Result as TorchResult};
 use serde::{Deserialize, Serialize};
 use tch::nn::Path;
 use tch::{Kind, Tensor};
@@ -14,16 +14,25 @@ mod cnn_lstm;
 mod deep_cnn_1d;
 mod four_conv_cnn;
 mod log_mel_cnn;
+mod lstm;
+mod mfcc_cnn;
 mod mlp;
+mod rnn;
 
 pub use cnn_lstm::CnnLstm;
 pub use deep_cnn_1d::DeepCnn1d;
 pub use four_conv_cnn::FourConvCnn;
 pub use log_mel_cnn::{LogMelCnn, LogMelCnnConfig};
+pub use lstm::Lstm;
+pub use mfcc_cnn::MfccCnn;
 pub use mlp::Mlp;
+pub use rnn::Rnn;
 
 /// The length of the classic input vector, see [`audio_features::summary`].
 pub const VECTOR: i64 = 162;
+
+/// How many frames of MFCCs are looked at at a time: 2 s, a frame every 16 ms.
+pub const MFCC_FRAMES: i64 = 128;
 
 /// A network of this crate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
@@ -39,16 +48,25 @@ pub enum Architecture {
     CnnLstm,
     /// [`Mlp`] on the 162-vector.
     Mlp,
+    /// [`Rnn`] on the sequence of MFCCs.
+    Rnn,
+    /// [`Lstm`] on the sequence of MFCCs.
+    Lstm,
+    /// [`MfccCnn`] on the picture of MFCCs.
+    MfccCnn,
 }
 
 impl Architecture {
     /// Every network.
-    pub const ALL: [Architecture; 5] = [
+    pub const ALL: [Architecture; 8] = [
         Architecture::LogMelCnn,
         Architecture::DeepCnn1d,
         Architecture::FourConvCnn,
         Architecture::CnnLstm,
         Architecture::Mlp,
+        Architecture::Rnn,
+        Architecture::Lstm,
+        Architecture::MfccCnn,
     ];
 
     /// The name of the network's type.
@@ -59,27 +77,41 @@ impl Architecture {
             Architecture::FourConvCnn => "FourConvCnn",
             Architecture::CnnLstm => "CnnLstm",
             Architecture::Mlp => "Mlp",
+            Architecture::Rnn => "Rnn",
+            Architecture::Lstm => "Lstm",
+            Architecture::MfccCnn => "MfccCnn",
         }
     }
 
-    /// Whether the network looks at a log-mel image; the others read the 162-vector.
+    /// Whether the network looks at a log-mel image.
     pub fn reads_log_mel(self) -> bool {
         self == Architecture::LogMelCnn
     }
 
-    /// Builds the network with fresh weights in the store of `path`. `n_mels` matters to the log-mel network alone.
+    /// Whether the network looks at [`MFCC_FRAMES`] of MFCCs; the one that looks neither at these nor at a log-mel image
+    /// reads the 162-vector.
+    pub fn reads_mfcc(self) -> bool {
+        matches!(self, Architecture::Rnn | Architecture::Lstm | Architecture::MfccCnn)
+    }
+
+    /// Builds the network with fresh weights in the store of `path`. `rows` is the number of mel bands, or of numbers in a
+    /// frame of MFCCs; it does not matter to the networks on the 162-vector.
     ///
     /// # Errors
     /// LibTorch's.
-    pub fn build(self, path: &Path, n_mels: i64, classes: i64) -> TorchResult<Box<dyn Network>> {
+    pub fn build(self, path: &Path, rows: i64, classes: i64) -> TorchResult<Box<dyn Network>> {
         Ok(match self {
-            Architecture::LogMelCnn => {
-                Box::new(LogMelCnn::new(path, &LogMelCnnConfig { n_mels, classes, ..LogMelCnnConfig::default() })?)
-            }
+            Architecture::LogMelCnn => Box::new(LogMelCnn::new(
+                path,
+                &LogMelCnnConfig { n_mels: rows, classes, ..LogMelCnnConfig::default() },
+            )?),
             Architecture::DeepCnn1d => Box::new(DeepCnn1d::new(path, classes)?),
             Architecture::FourConvCnn => Box::new(FourConvCnn::new(path, classes)?),
             Architecture::CnnLstm => Box::new(CnnLstm::new(path, classes)?),
             Architecture::Mlp => Box::new(Mlp::new(path, classes)?),
+            Architecture::Rnn => Box::new(Rnn::new(path, rows, classes)?),
+            Architecture::Lstm => Box::new(Lstm::new(path, rows, classes)?),
+            Architecture::MfccCnn => Box::new(MfccCnn::new(path, rows, classes)?),
         })
     }
 }
@@ -127,6 +159,24 @@ fn as_sequence(input: &Tensor) -> TorchResult<Tensor> {
     input.f_to_kind(Kind::Float)?.f_reshape([input.size()[0], 1, VECTOR])
 }
 
+/// Layers and units of the networks on sequences.
+const LAYERS: i64 = 2;
+const UNITS: i64 = 128;
+
+/// What a recurrent network has in mind after the last frame of sound, so that padding behind it changes nothing.
+///
+/// # Shapes
+/// `[batch, rows + 1, frames]`, the last row above 0 where there is sound → `[batch, units]`
+fn last_states(recurrent: &Recurrent, input: &Tensor, dropout: f64, train: bool) -> TorchResult<Tensor> {
+    let rows = input.size().get(1).copied().unwrap_or(0) - 1;
+    let sound = input.f_narrow(1, rows, 1)?.f_squeeze_dim(1)?.f_gt(0.0)?;
+    let sequence = input.f_to_kind(Kind::Float)?.f_narrow(1, 0, rows)?.f_transpose(1, 2)?.f_contiguous()?;
+    let states = recurrent.forward(&sequence, dropout, train)?;
+    let last = sound.f_sum_dim_intlist([1i64].as_slice(), true, Kind::Int64)?.f_sub_scalar(1)?.f_clamp_min(0)?;
+    let places = last.f_unsqueeze(2)?.f_expand([-1, -1, UNITS], false)?;
+    states.f_gather(1, &places, false)?.f_squeeze_dim(1)
+}
+
 #[cfg(test)]
 mod tests {
     use tch::nn::VarStore;
@@ -134,9 +184,13 @@ mod tests {
 
     use super::*;
 
+    fn rows(arch: Architecture) -> i64 {
+        if arch.reads_mfcc() { 40 } else { 64 }
+    }
+
     fn parameters(arch: Architecture) -> i64 {
         let store = VarStore::new(Device::Cpu);
-        arch.build(&store.root(), 64, 8).unwrap();
+        arch.build(&store.root(), rows(arch), 8).unwrap();
         store.trainable_variables().iter().map(|tensor| tensor.numel() as i64).sum()
     }
 
@@ -150,14 +204,23 @@ mod tests {
         // Convolutions, LSTM with PyTorch's two biases, dense, output.
         assert_eq!(parameters(Architecture::CnnLstm), 384 + 41_088 + 132_096 + 8_256 + 520);
         assert!(parameters(Architecture::LogMelCnn) <= 1_500_000);
+        // Two layers with PyTorch's two biases, output.
+        assert_eq!(parameters(Architecture::Rnn), 21_760 + 33_024 + 1_032);
+        assert_eq!(parameters(Architecture::Lstm), 4 * 21_760 + 4 * 33_024 + 1_032);
+        // Convolutions, dense on 5 × 16 places of 128, output.
+        assert_eq!(parameters(Architecture::MfccCnn), 320 + 18_496 + 73_856 + 1_310_848 + 1_032);
     }
 
     #[test]
     fn every_network_gives_one_row_a_sample() {
         for arch in Architecture::ALL {
             let store = VarStore::new(Device::Cpu);
-            let network = arch.build(&store.root(), 64, 8).unwrap();
-            let shape: &[i64] = if arch.reads_log_mel() { &[3, 65, 50] } else { &[3, VECTOR] };
+            let network = arch.build(&store.root(), rows(arch), 8).unwrap();
+            let shape: &[i64] = match (arch.reads_log_mel(), arch.reads_mfcc()) {
+                (true, _) => &[3, 65, 50],
+                (_, true) => &[3, 41, MFCC_FRAMES],
+                _ => &[3, VECTOR],
+            };
             let input = Tensor::ones(shape, (Kind::Float, Device::Cpu));
             for train in [false, true] {
                 let logits = no_grad(|| network.forward(&input, train)).unwrap();
@@ -168,6 +231,20 @@ mod tests {
             assert!(no_grad(|| network.forward(&wrong, false)).is_err(), "{arch}");
         }
         assert!(matches!("resnet".parse::<Architecture>(), Err(Error::UnknownArchitecture { .. })));
+    }
+
+    #[test]
+    fn padding_behind_a_sequence_does_not_change_the_answer() {
+        for arch in [Architecture::Rnn, Architecture::Lstm] {
+            let store = VarStore::new(Device::Cpu);
+            let network = arch.build(&store.root(), 40, 8).unwrap();
+            let short = Tensor::randn([2, 41, 30], (Kind::Float, Device::Cpu));
+            let _ = short.narrow(1, 40, 1).fill_(1.0);
+            let padded = short.constant_pad_nd([0, 25]);
+            let answer = |input: &Tensor| no_grad(|| network.forward(input, false)).unwrap();
+            let worst: f64 = (answer(&short) - answer(&padded)).abs().max().try_into().unwrap();
+            assert!(worst < 1e-6, "{arch}: {worst}");
+        }
     }
 
     #[test]

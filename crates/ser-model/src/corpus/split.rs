@@ -6,7 +6,10 @@
 //! | [`leave_one_speaker_out`], [`speakers_apart`] | strangers' voices in known studios |
 //! | [`clips_apart`] | other clips of **known** voices: flattering, and what most papers report |
 //!
-//! Each gives [`NamedFold`]s over a list of clips, numbered by their place in it, which [`to_saved`] turns into a file with
+//! | [`strangers`] | a stranger of every corpus at once: strangers' voices in known studios, corpora merged |
+//! | [`corpora_apart`] | strangers' voices in a studio that was never heard, acted otherwise: what to expect elsewhere |
+//!
+//! [`Protocol`] names them on a command line. Each gives [`NamedFold`]s over a list of clips, numbered by their place in it, which [`to_saved`] turns into a file with
 //! a hash and [`from_saved`] reads back. All of them split recordings, never changed copies: augment after splitting.
 //!
 //! ```
@@ -21,8 +24,10 @@
 //! # Ok::<(), ser_model::Error>(())
 //! ```
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::fmt;
 use std::path::PathBuf;
+use std::str::FromStr;
 
 use emotion_core::Emotion;
 use model_kit::split::{Fold, SavedSplit, grouped_k_fold, leave_one_group_out, stratified_k_fold};
@@ -139,6 +144,129 @@ pub fn from_saved(split: &SavedSplit, clips: &[Clip]) -> Result<Vec<(String, Vec
     Ok(split.parts().iter().map(|part| part.name.clone()).zip(split.numbers(&names)?).collect())
 }
 
+/// Merged corpora with strangers held out of each: fold i tests on RAVDESS's published fold i and on one speaker of every
+/// other corpus, the i-th in turn, and learns from all other speakers. As many folds as RAVDESS has here, or as the corpus
+/// with the most speakers, 5 at most, where RAVDESS is not among them.
+///
+/// # Errors
+/// [`Error::InvalidConfig`] when a corpus has fewer than two speakers (or, of RAVDESS, actors of two folds).
+pub fn strangers(clips: &[Clip]) -> Result<Vec<NamedFold>, Error> {
+    let mut groups: BTreeMap<Corpus, Vec<Vec<usize>>> = BTreeMap::new();
+    for corpus in clips.iter().map(|clip| clip.corpus) {
+        groups.entry(corpus).or_default();
+    }
+    for (&corpus, groups) in &mut groups {
+        let own: Vec<usize> = (0..clips.len()).filter(|&clip| clips[clip].corpus == corpus).collect();
+        if corpus == Corpus::Ravdess {
+            *groups = ravdess_folds(clips)?.into_iter().map(|named| named.fold.test).collect();
+            continue;
+        }
+        let mut by_speaker: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
+        own.into_iter().for_each(|clip| by_speaker.entry(&clips[clip].speaker).or_default().push(clip));
+        *groups = by_speaker.into_values().collect();
+        if groups.len() < 2 {
+            let got = format!("one of {corpus}");
+            return Err(Error::InvalidConfig { name: "the speakers", expected: "two or more of each corpus", got });
+        }
+    }
+    let most = groups.values().map(Vec::len).max().unwrap_or(0).min(RAVDESS_FOLDS.len());
+    let count = groups.get(&Corpus::Ravdess).map_or(most, Vec::len);
+    let folds = (0..count).map(|number| {
+        let mut test: Vec<usize> = groups.values().flat_map(|groups| groups[number % groups.len()].clone()).collect();
+        test.sort_unstable();
+        let train = (0..clips.len()).filter(|clip| test.binary_search(clip).is_err()).collect();
+        Fold { train, test }
+    });
+    Ok(numbered("strangers", folds))
+}
+
+/// One fold for each corpus that is learnt from, and measured on all the others.
+///
+/// # Errors
+/// [`Error::InvalidConfig`] for fewer than two corpora.
+pub fn corpora_apart(clips: &[Clip]) -> Result<Vec<NamedFold>, Error> {
+    let corpora: BTreeSet<Corpus> = clips.iter().map(|clip| clip.corpus).collect();
+    if corpora.len() < 2 {
+        let got = format!("{} corpora", corpora.len());
+        return Err(Error::InvalidConfig { name: "the clips", expected: "two corpora or more", got });
+    }
+    let fold = |corpus: Corpus| {
+        let (train, test) = (0..clips.len()).partition(|&clip| clips[clip].corpus == corpus);
+        NamedFold { name: format!("learnt from {corpus}"), fold: Fold { train, test } }
+    };
+    Ok(corpora.into_iter().map(fold).collect())
+}
+
+/// A protocol by the name it has on a command line; see the [table](self).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Protocol {
+    /// `ravdess-folds`: [`ravdess_folds`].
+    RavdessFolds,
+    /// `loso`: [`leave_one_speaker_out`].
+    LeaveOneSpeakerOut,
+    /// `speakers-K`: [`speakers_apart`] with K folds.
+    Speakers(usize),
+    /// `clips-K`: [`clips_apart`] with K folds.
+    Clips(usize),
+    /// `strangers`: [`strangers`].
+    Strangers,
+    /// `corpora`: [`corpora_apart`].
+    Corpora,
+}
+
+impl Protocol {
+    /// The folds of these clips; the random ones are drawn from the seed.
+    ///
+    /// # Errors
+    /// Those of the protocol's own function.
+    pub fn folds(self, clips: &[Clip], seed: u64) -> Result<Vec<NamedFold>, Error> {
+        match self {
+            Self::RavdessFolds => ravdess_folds(clips),
+            Self::LeaveOneSpeakerOut => leave_one_speaker_out(clips),
+            Self::Speakers(k) => speakers_apart(clips, k, seed),
+            Self::Clips(k) => clips_apart(clips, k, seed),
+            Self::Strangers => strangers(clips),
+            Self::Corpora => corpora_apart(clips),
+        }
+    }
+}
+
+impl fmt::Display for Protocol {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::RavdessFolds => f.pad("ravdess-folds"),
+            Self::LeaveOneSpeakerOut => f.pad("loso"),
+            Self::Speakers(k) => f.pad(&format!("speakers-{k}")),
+            Self::Clips(k) => f.pad(&format!("clips-{k}")),
+            Self::Strangers => f.pad("strangers"),
+            Self::Corpora => f.pad("corpora"),
+        }
+    }
+}
+
+impl FromStr for Protocol {
+    type Err = Error;
+
+    fn from_str(name: &str) -> Result<Self, Error> {
+        let plain = name.trim().to_lowercase();
+        let numbered = |prefix| plain.strip_prefix(prefix).and_then(|count| count.parse::<usize>().ok());
+        match plain.as_str() {
+            "ravdess-folds" => Ok(Self::RavdessFolds),
+            "loso" => Ok(Self::LeaveOneSpeakerOut),
+            "strangers" => Ok(Self::Strangers),
+            "corpora" => Ok(Self::Corpora),
+            _ => None
+                .or_else(|| numbered("speakers-").map(Self::Speakers))
+                .or_else(|| numbered("clips-").map(Self::Clips))
+                .ok_or_else(|| Error::InvalidConfig {
+                    name: "the protocol",
+                    expected: "ravdess-folds, loso, speakers-K, clips-K, strangers or corpora",
+                    got: name.to_owned(),
+                }),
+        }
+    }
+}
+
 fn speakers(clips: &[Clip]) -> Vec<String> {
     clips.iter().map(Clip::speaker_key).collect()
 }
@@ -226,6 +354,50 @@ mod tests {
             assert_eq!(tested, (0..clips.len()).collect::<Vec<_>>());
         }
         assert_eq!(leave_one_speaker_out(&clips).unwrap().len(), 6);
+    }
+
+    #[test]
+    fn strangers_of_every_corpus_are_held_out_together() {
+        let mut clips = ravdess(&[1, 2, 3, 4]);
+        let named = |corpus: Corpus, name: &str| corpus.clip(Path::new(""), Path::new(name)).unwrap();
+        clips.extend(["OAF_Fear/OAF_back_fear.wav", "YAF_sad/YAF_bar_sad.wav"].map(|name| named(Corpus::Tess, name)));
+        clips.extend(["DC_a01.wav", "JE_a01.wav", "JK_h02.wav", "KL_n03.wav"].map(|name| named(Corpus::Savee, name)));
+        let folds = strangers(&clips).unwrap();
+        assert_eq!(folds.len(), 3);
+        for (number, NamedFold { fold, .. }) in folds.iter().enumerate() {
+            assert_eq!(fold.train.len() + fold.test.len(), clips.len());
+            let heard: BTreeSet<String> = fold.train.iter().map(|&clip| clips[clip].speaker_key()).collect();
+            let tested: BTreeSet<String> = fold.test.iter().map(|&clip| clips[clip].speaker_key()).collect();
+            assert!(heard.is_disjoint(&tested), "{tested:?}");
+            let corpora: BTreeSet<Corpus> = fold.test.iter().map(|&clip| clips[clip].corpus).collect();
+            assert_eq!(corpora.len(), 3, "fold {number}");
+        }
+        assert!(strangers(&clips[..65]).is_err(), "TESS has one speaker here");
+
+        let folds = corpora_apart(&clips).unwrap();
+        assert_eq!(folds.iter().map(|named| named.fold.train.len()).collect::<Vec<_>>(), [64, 2, 4]);
+        assert!(folds.iter().all(|named| named.fold.train.len() + named.fold.test.len() == clips.len()));
+        assert!(corpora_apart(&clips[..64]).is_err());
+    }
+
+    #[test]
+    fn protocols_are_read_by_the_name_they_print() {
+        let all = [
+            Protocol::RavdessFolds,
+            Protocol::LeaveOneSpeakerOut,
+            Protocol::Speakers(4),
+            Protocol::Clips(5),
+            Protocol::Strangers,
+            Protocol::Corpora,
+        ];
+        for protocol in all {
+            assert_eq!(protocol.to_string().parse::<Protocol>().unwrap(), protocol);
+        }
+        for wrong in ["", "clips", "clips-", "speakers-x", "folds"] {
+            assert!(matches!(wrong.parse::<Protocol>(), Err(Error::InvalidConfig { .. })), "{wrong}");
+        }
+        let clips = ravdess(&[1, 2, 3, 4]);
+        assert_eq!(Protocol::Clips(3).folds(&clips, 1).unwrap(), clips_apart(&clips, 3, 1).unwrap());
     }
 
     #[test]
