@@ -58,7 +58,8 @@ pub enum Schedule {
         /// Epochs after a reduction in which nothing is counted. Default 0.
         #[serde(default)]
         cooldown: usize,
-        /// The figure of the network itself (not of its averaged weights) that is watched. Default the loss.
+        /// The figure of the network itself (not of its averaged weights) that is watched. Default the loss, which without a
+        /// validation set is the training loss.
         #[serde(default = "defaults::metric")]
         metric: Criterion,
     },
@@ -126,7 +127,7 @@ impl Schedule {
         }
     }
 
-    /// Reductions on plateaus of the validation loss, with Keras' `min_delta` and no cooldown.
+    /// Reductions on plateaus of the validation loss (of the training loss where nothing is validated), with Keras' `min_delta` and no cooldown.
     pub fn plateau(factor: f64, patience: usize, least: f64) -> Self {
         let (min_delta, metric) = (defaults::min_delta(), defaults::metric());
         Self::Plateau { factor, patience, least, min_delta, cooldown: 0, metric }
@@ -270,7 +271,7 @@ impl Plateau {
         self.rate.unwrap_or(first)
     }
 
-    /// Takes note of an epoch's validation figure, the one that the schedule watches. Does nothing for other schedules.
+    /// Takes note of an epoch's figure, the one that the schedule watches. Does nothing for other schedules.
     pub fn observe(&mut self, schedule: &Schedule, first: f64, value: f64) {
         let Schedule::Plateau { factor, patience, least, min_delta, cooldown, metric } = *schedule else { return };
         if self.resting > 0 {

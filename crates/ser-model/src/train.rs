@@ -124,7 +124,7 @@ impl Recipe {
                 mixup: 0.0,
                 ema_decay: 0.0,
                 clip_norm: if architecture.reads_mfcc() { 1.0 } else { 0.0 },
-                schedule: Schedule::Plateau { factor: 0.4, patience: 2, least: 1e-7 },
+                schedule: Schedule::plateau(0.4, 2, 1e-7),
                 ..recipe.train
             },
             // The classic procedure knows noise, speed and level, but no other voices.

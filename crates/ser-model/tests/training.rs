@@ -12,7 +12,7 @@ use ser_model::arch::Architecture;
 use ser_model::cache::Cache;
 use ser_model::corpus::{Corpus, held_out};
 use ser_model::dataset::{Sound, decode};
-use ser_model::train::{Recipe, Run, answers, train};
+use ser_model::train::{Recipe, Run, answers, train, train_leaky};
 use ser_model::{SAMPLE_RATE, SerModel};
 
 /// Writes syllables of a voice at this pitch, in stereo at 22,050 Hz between half seconds of silence.
@@ -98,6 +98,24 @@ fn every_network_trains_reproduces_and_loads() {
         let predict = |model: &SerModel| model.predict(sound, SAMPLE_RATE).unwrap();
         assert_eq!(predict(&loaded), predict(&trained.model), "{architecture}");
     }
+}
+
+#[test]
+fn the_leaky_procedure_says_what_leaks() {
+    model_kit::device::set_threads(1).unwrap();
+    let root = tempfile::tempdir().unwrap();
+    let (training, _) = corpus(&root.path().join("data"));
+    let recipe = Recipe { copies: 2, ..recipe(Architecture::Mlp) };
+    let leaky = train_leaky(&recipe, &run(&root.path().join("leaky")), &training, 0.34, &mut []).unwrap();
+    // Six clips, three versions each, a third of the 18 held out: of most of them another version was heard.
+    assert_eq!((leaky.confusion.samples(), leaky.report.history.len()), (6, 2));
+    let leaked = leaky.audit.exact.across.iter().find(|crossing| crossing.split == "test").unwrap();
+    assert!(leaked.samples >= 4, "{leaked:?}");
+    assert!(train_leaky(&self::recipe(Architecture::LogMelCnn), &run(root.path()), &training, 0.2, &mut []).is_err());
+
+    // Without clips to watch, the plateaus are those of the training loss.
+    let trained = train(&recipe, &run(&root.path().join("unwatched")), &training, &[], &mut []).unwrap();
+    assert!(trained.report.history.iter().all(|record| record.validation.is_none()));
 }
 
 #[test]

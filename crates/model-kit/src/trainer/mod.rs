@@ -264,8 +264,9 @@ impl<N: Network> Trainer<N> {
                 return Err(Error::config(field, format!("{} numbers", train.classes()), weights.len()));
             }
         }
-        if valid.is_none() && matches!(config.schedule, Schedule::Plateau { .. }) {
-            return Err(Error::config("schedule", "one without plateaus where no validation set is given", "plateau"));
+        if valid.is_none() && matches!(config.schedule, Schedule::Plateau { metric, .. } if metric != Criterion::Loss) {
+            let expected = "without a validation set, no plateaus but those of the loss";
+            return Err(Error::config("schedule", expected, "plateau"));
         }
         if valid.is_none() && config.early_stop.is_some() {
             return Err(Error::config("early_stop", "none where no validation set is given", "one"));
@@ -368,10 +369,11 @@ impl<N: Network> Trainer<N> {
             Some((network, _)) => score(network)?,
             None => None,
         };
+        let train_loss = self.state.loss_sum / steps as f64;
         self.state.history.push(EpochRecord {
             epoch,
             learning_rate,
-            train_loss: self.state.loss_sum / steps as f64,
+            train_loss,
             train_accuracy: Some(self.state.right as f64 / self.state.seen as f64),
             validation,
             averaged,
@@ -380,8 +382,9 @@ impl<N: Network> Trainer<N> {
         });
         (self.state.epoch, self.state.step, self.state.loss_sum) = (epoch, 0, 0.0);
         (self.state.seen, self.state.right) = (0, 0);
-        if let (Some(score), Schedule::Plateau { metric, .. }) = (validation, config.schedule) {
-            self.state.plateau.observe(&config.schedule, config.learning_rate, score.value(metric));
+        if let Schedule::Plateau { metric, .. } = config.schedule {
+            let watched = validation.map_or(train_loss, |score| score.value(metric));
+            self.state.plateau.observe(&config.schedule, config.learning_rate, watched);
         }
         if let Some(score) = averaged.or(validation) {
             let by = config.select_by;
