@@ -8,11 +8,16 @@ use std::fmt;
 use tch::nn::{Init, Path};
 use tch::{Kind, TchError, Tensor};
 
+use crate::parameter::Parameter;
+
 /// The result of building or running a layer.
 pub type Result<T, E = TchError> = std::result::Result<T, E>;
 
 /// A network that maps a batch of inputs to a batch of class scores.
-pub trait Network: fmt::Debug + Send {
+///
+/// # For implementors
+/// Keep tensors as [`Parameter`]s, as the layers here do: a network is shared between threads that predict with it.
+pub trait Network: fmt::Debug + Send + Sync {
     /// # Shapes
     /// `input` `[batch, …]` as the network defines it → logits `[batch, classes]`.
     ///
@@ -21,6 +26,18 @@ pub trait Network: fmt::Debug + Send {
     /// # Errors
     /// LibTorch's, for an input of another shape, kind or device.
     fn forward(&self, input: &Tensor, train: bool) -> Result<Tensor>;
+
+    /// What the last dense layer sees: the network's own description of its input, for other classifiers to work on.
+    /// Networks that do not say otherwise give their logits.
+    ///
+    /// # Shapes
+    /// `input` as for [`forward`](Self::forward) → `[batch, features]`
+    ///
+    /// # Errors
+    /// As [`forward`](Self::forward).
+    fn features(&self, input: &Tensor, train: bool) -> Result<Tensor> {
+        self.forward(input, train)
+    }
 
     /// Merges batch norms into the layers before them, for faster inference. The network cannot be trained afterwards.
     /// Networks without batch norm have nothing to do, which is the default.
@@ -35,6 +52,10 @@ pub trait Network: fmt::Debug + Send {
 impl<N: Network + ?Sized> Network for Box<N> {
     fn forward(&self, input: &Tensor, train: bool) -> Result<Tensor> {
         (**self).forward(input, train)
+    }
+
+    fn features(&self, input: &Tensor, train: bool) -> Result<Tensor> {
+        (**self).features(input, train)
     }
 
     fn fold(&mut self) -> Result<()> {
@@ -60,8 +81,8 @@ pub fn glorot(dims: &[i64]) -> Init {
 /// A 2-D convolution with a square kernel.
 #[derive(Debug)]
 pub struct Conv2d {
-    weight: Tensor,
-    bias: Option<Tensor>,
+    weight: Parameter,
+    bias: Option<Parameter>,
     stride: i64,
     padding: i64,
 }
@@ -89,8 +110,8 @@ impl Conv2d {
         init: Init,
     ) -> Result<Self> {
         Ok(Self {
-            weight: path.f_var("weight", &[outputs, inputs, kernel, kernel], init)?,
-            bias: if bias { Some(path.f_zeros("bias", &[outputs])?) } else { None },
+            weight: path.f_var("weight", &[outputs, inputs, kernel, kernel], init)?.into(),
+            bias: if bias { Some(path.f_zeros("bias", &[outputs])?.into()) } else { None },
             stride,
             padding: kernel / 2,
         })
@@ -110,15 +131,15 @@ impl Conv2d {
     /// LibTorch's, for an input of another shape.
     pub fn forward(&self, input: &Tensor) -> Result<Tensor> {
         let (stride, padding) = ([self.stride; 2], [self.padding; 2]);
-        input.f_conv2d(&self.weight, self.bias.as_ref(), stride, padding, [1, 1], 1)
+        input.f_conv2d(&self.weight, self.bias.as_deref(), stride, padding, [1, 1], 1)
     }
 }
 
 /// A 1-D convolution.
 #[derive(Debug)]
 pub struct Conv1d {
-    weight: Tensor,
-    bias: Option<Tensor>,
+    weight: Parameter,
+    bias: Option<Parameter>,
     stride: i64,
     padding: i64,
 }
@@ -130,8 +151,8 @@ impl Conv1d {
     /// LibTorch's.
     pub fn new(path: &Path, inputs: i64, outputs: i64, kernel: i64, stride: i64, bias: bool) -> Result<Self> {
         Ok(Self {
-            weight: path.f_var("weight", &[outputs, inputs, kernel], KAIMING)?,
-            bias: if bias { Some(path.f_zeros("bias", &[outputs])?) } else { None },
+            weight: path.f_var("weight", &[outputs, inputs, kernel], KAIMING)?.into(),
+            bias: if bias { Some(path.f_zeros("bias", &[outputs])?.into()) } else { None },
             stride,
             padding: kernel / 2,
         })
@@ -143,17 +164,17 @@ impl Conv1d {
     /// # Errors
     /// LibTorch's, for an input of another shape.
     pub fn forward(&self, input: &Tensor) -> Result<Tensor> {
-        input.f_conv1d(&self.weight, self.bias.as_ref(), [self.stride], [self.padding], [1], 1)
+        input.f_conv1d(&self.weight, self.bias.as_deref(), [self.stride], [self.padding], [1], 1)
     }
 }
 
 /// Batch normalisation over the second dimension (Ioffe & Szegedy 2015), for inputs of any rank from 2.
 #[derive(Debug)]
 pub struct BatchNorm {
-    weight: Tensor,
-    bias: Tensor,
-    running_mean: Tensor,
-    running_var: Tensor,
+    weight: Parameter,
+    bias: Parameter,
+    running_mean: Parameter,
+    running_var: Parameter,
     momentum: f64,
     eps: f64,
 }
@@ -173,10 +194,10 @@ impl BatchNorm {
     /// LibTorch's.
     pub fn with(path: &Path, channels: i64, momentum: f64, eps: f64) -> Result<Self> {
         Ok(Self {
-            weight: path.f_ones("weight", &[channels])?,
-            bias: path.f_zeros("bias", &[channels])?,
-            running_mean: path.f_zeros_no_train("running_mean", &[channels])?,
-            running_var: path.f_ones_no_train("running_var", &[channels])?,
+            weight: path.f_ones("weight", &[channels])?.into(),
+            bias: path.f_zeros("bias", &[channels])?.into(),
+            running_mean: path.f_zeros_no_train("running_mean", &[channels])?.into(),
+            running_var: path.f_ones_no_train("running_var", &[channels])?.into(),
             momentum,
             eps,
         })
@@ -189,10 +210,10 @@ impl BatchNorm {
     /// LibTorch's, for another number of channels, or for training on one value per channel.
     pub fn forward(&self, input: &Tensor, train: bool) -> Result<Tensor> {
         input.f_batch_norm(
-            Some(&self.weight),
-            Some(&self.bias),
-            Some(&self.running_mean),
-            Some(&self.running_var),
+            Some(&*self.weight),
+            Some(&*self.bias),
+            Some(&*self.running_mean),
+            Some(&*self.running_var),
             train,
             self.momentum,
             self.eps,
@@ -200,8 +221,17 @@ impl BatchNorm {
         )
     }
 
-    /// What the layer does at inference: `(scale, shift)` per channel.
-    fn affine(&self) -> Result<(Tensor, Tensor)> {
+    /// Keeps a training from changing the layer's weights; its statistics change only in training mode.
+    pub fn freeze(&self) {
+        let _ = self.weight.set_requires_grad(false);
+        let _ = self.bias.set_requires_grad(false);
+    }
+
+    /// What the layer does at inference, for layers before it to take over: `(scale, shift)`, both `[channels]`.
+    ///
+    /// # Errors
+    /// LibTorch's.
+    pub fn affine(&self) -> Result<(Tensor, Tensor)> {
         let scale = self.weight.f_div(&self.running_var.f_add_scalar(self.eps)?.f_sqrt()?)?;
         let shift = self.bias.f_sub(&self.running_mean.f_mul(&scale)?)?;
         Ok((scale, shift))
@@ -247,8 +277,8 @@ impl ConvBn {
         let Some(norm) = self.norm.take() else { return Ok(()) };
         tch::no_grad(|| {
             let (scale, shift) = norm.affine()?;
-            self.conv.weight = self.conv.weight.f_mul(&scale.f_view([-1, 1, 1, 1])?)?.f_detach()?;
-            self.conv.bias = Some(shift.f_detach()?);
+            self.conv.weight = self.conv.weight.f_mul(&scale.f_view([-1, 1, 1, 1])?)?.f_detach()?.into();
+            self.conv.bias = Some(shift.f_detach()?.into());
             Ok(())
         })
     }
@@ -257,8 +287,8 @@ impl ConvBn {
 /// A dense layer.
 #[derive(Debug)]
 pub struct Linear {
-    weight: Tensor,
-    bias: Tensor,
+    weight: Parameter,
+    bias: Parameter,
 }
 
 impl Linear {
@@ -275,7 +305,10 @@ impl Linear {
     /// # Errors
     /// LibTorch's.
     pub fn with_init(path: &Path, inputs: i64, outputs: i64, init: Init) -> Result<Self> {
-        Ok(Self { weight: path.f_var("weight", &[outputs, inputs], init)?, bias: path.f_zeros("bias", &[outputs])? })
+        Ok(Self {
+            weight: path.f_var("weight", &[outputs, inputs], init)?.into(),
+            bias: path.f_zeros("bias", &[outputs])?.into(),
+        })
     }
 
     /// The biases, `[outputs]`, for networks that start them at something else than 0.
@@ -289,7 +322,7 @@ impl Linear {
     /// # Errors
     /// LibTorch's, for another number of inputs.
     pub fn forward(&self, input: &Tensor) -> Result<Tensor> {
-        input.f_linear(&self.weight, Some(&self.bias))
+        input.f_linear(&self.weight, Some(&*self.bias))
     }
 }
 
@@ -309,7 +342,7 @@ pub struct Recurrent {
     cell: Cell,
     layers: i64,
     units: i64,
-    parameters: Vec<Tensor>,
+    parameters: Vec<Parameter>,
 }
 
 impl Recurrent {
@@ -325,10 +358,10 @@ impl Recurrent {
         let mut parameters = Vec::new();
         for layer in 0..layers {
             let width = if layer == 0 { inputs } else { units };
-            parameters.push(path.f_var(&format!("weight_ih_l{layer}"), &[gates, width], init)?);
-            parameters.push(path.f_var(&format!("weight_hh_l{layer}"), &[gates, units], init)?);
-            parameters.push(path.f_var(&format!("bias_ih_l{layer}"), &[gates], init)?);
-            parameters.push(path.f_var(&format!("bias_hh_l{layer}"), &[gates], init)?);
+            parameters.push(path.f_var(&format!("weight_ih_l{layer}"), &[gates, width], init)?.into());
+            parameters.push(path.f_var(&format!("weight_hh_l{layer}"), &[gates, units], init)?.into());
+            parameters.push(path.f_var(&format!("bias_ih_l{layer}"), &[gates], init)?.into());
+            parameters.push(path.f_var(&format!("bias_hh_l{layer}"), &[gates], init)?.into());
         }
         Ok(Self { cell, layers, units, parameters })
     }
@@ -346,7 +379,7 @@ impl Recurrent {
         Ok(match self.cell {
             Cell::Tanh => input.f_rnn_tanh(&start, &self.parameters, true, self.layers, dropout, train, false, true)?.0,
             Cell::Lstm => {
-                let parameters: Vec<&Tensor> = self.parameters.iter().collect();
+                let parameters: Vec<&Tensor> = self.parameters.iter().map(|parameter| &**parameter).collect();
                 input.f_lstm(&[&start, &start], &parameters, true, self.layers, dropout, train, false, true)?.0
             }
         })

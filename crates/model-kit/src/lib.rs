@@ -25,6 +25,7 @@ pub mod layers;
 pub mod loss;
 pub mod metrics;
 pub mod optim;
+mod parameter;
 #[cfg(feature = "plots")]
 pub mod plots;
 mod random;
@@ -35,3 +36,4 @@ pub mod weights;
 
 pub use error::{Error, Result, ShapeMismatch};
 pub use font::{font_bytes, font_bytes_semibold};
+pub use parameter::Parameter;

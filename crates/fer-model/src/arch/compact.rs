@@ -23,6 +23,23 @@ impl Default for CompactConfig {
     }
 }
 
+impl CompactConfig {
+    /// For small devices: 98,648 parameters for seven classes.
+    pub fn tiny() -> Self {
+        Self { widths: [16, 24, 40, 64], blocks: [1, 1, 1], dropout: 0.0 }
+    }
+
+    /// Twice as deep: 2,803,159 parameters for seven classes.
+    pub fn wide() -> Self {
+        Self { widths: [32, 64, 128, 256], blocks: [2, 2, 2], dropout: 0.3 }
+    }
+
+    /// For training on a GPU: 11,197,351 parameters for seven classes.
+    pub fn large() -> Self {
+        Self { widths: [64, 128, 256, 512], blocks: [2, 2, 2], dropout: 0.4 }
+    }
+}
+
 /// One 3×3 convolution at full size, then three stages of [`Residual`] blocks (He et al. 2016, with the squeeze and
 /// excitation of Hu et al. 2018), each halving the picture first, then the mean over places, dropout and one dense layer.
 #[derive(Debug)]
@@ -56,11 +73,17 @@ impl Network for Compact {
     /// # Shapes
     /// `[batch, 1, 48, 48]` (other sizes from 8×8 work too) → `[batch, classes]`
     fn forward(&self, input: &Tensor, train: bool) -> Result<Tensor> {
+        self.head.forward(&self.features(input, train)?)
+    }
+
+    /// # Shapes
+    /// `[batch, 1, 48, 48]` → `[batch, widths[3]]`, 256 by default
+    fn features(&self, input: &Tensor, train: bool) -> Result<Tensor> {
         let mut hidden = channels_last(&self.stem.forward(input, train)?.f_relu()?)?;
         for block in &self.blocks {
             hidden = block.forward(&hidden, train)?;
         }
-        self.head.forward(&global_average(&hidden)?.f_dropout(self.dropout, train)?)
+        global_average(&hidden)?.f_dropout(self.dropout, train)
     }
 
     fn fold(&mut self) -> Result<()> {
@@ -72,9 +95,14 @@ impl Network for Compact {
 #[cfg(test)]
 mod tests {
     use super::super::{Arch, parameters};
+    use super::CompactConfig;
 
     #[test]
-    fn the_default_has_about_a_million_parameters() {
-        assert_eq!(parameters(&Arch::default(), 7), 1_184_853);
+    fn the_presets_have_the_counted_parameters() {
+        let count = |config| parameters(&Arch::Compact(config), 7);
+        assert_eq!(count(CompactConfig::default()), 1_184_853);
+        assert_eq!(count(CompactConfig::tiny()), 98_648);
+        assert_eq!(count(CompactConfig::wide()), 2_803_159);
+        assert_eq!(count(CompactConfig::large()), 11_197_351);
     }
 }

@@ -7,9 +7,9 @@ use tch::nn::Path;
 use super::{KERAS_EPS, KERAS_MOMENTUM};
 
 const WIDTHS: [i64; 5] = [64, 128, 256, 512, 512];
-const DROPOUT: f64 = 0.25;
+/// Behind each convolution, behind each dense layer.
+const DROPOUT: [f64; 2] = [0.25, 0.5];
 const DENSE: [i64; 3] = [512, 256, 128];
-const DENSE_DROPOUT: f64 = 0.5;
 
 /// Five blocks of [3×3 convolution, batch norm, ReLU, 2×2 max pool, dropout 0.25] with 64, 128, 256, 512 and 512 filters,
 /// then dense layers of 512, 256 and 128 units, each with batch norm, ReLU and dropout 0.5. 4,342,151 trainable
@@ -19,6 +19,7 @@ pub struct FiveConvCnn {
     convolutions: Vec<(Conv2d, BatchNorm)>,
     dense: Vec<(Linear, BatchNorm)>,
     head: Linear,
+    dropout: [f64; 2],
 }
 
 impl FiveConvCnn {
@@ -44,7 +45,14 @@ impl FiveConvCnn {
             inputs = outputs;
         }
         let head = Linear::with_init(&path.sub("head"), inputs, classes, glorot(&[classes, inputs]))?;
-        Ok(Self { convolutions, dense, head })
+        Ok(Self { convolutions, dense, head, dropout: DROPOUT })
+    }
+
+    /// The same network with nothing left out in training, for comparison with other implementations.
+    #[must_use]
+    pub fn without_dropout(mut self) -> Self {
+        self.dropout = [0.0; 2];
+        self
     }
 }
 
@@ -52,17 +60,23 @@ impl Network for FiveConvCnn {
     /// # Shapes
     /// `[batch, 1, 48, 48]` → `[batch, classes]`
     fn forward(&self, input: &Tensor, train: bool) -> Result<Tensor> {
+        self.head.forward(&self.features(input, train)?)
+    }
+
+    /// # Shapes
+    /// `[batch, 1, 48, 48]` → `[batch, 128]`
+    fn features(&self, input: &Tensor, train: bool) -> Result<Tensor> {
         let mut hidden = input.shallow_clone();
         for (conv, norm) in &self.convolutions {
             let output = norm.forward(&conv.forward(&hidden)?, train)?.f_relu()?;
-            hidden = output.f_max_pool2d([2, 2], [2, 2], [0, 0], [1, 1], false)?.f_dropout(DROPOUT, train)?;
+            hidden = output.f_max_pool2d([2, 2], [2, 2], [0, 0], [1, 1], false)?.f_dropout(self.dropout[0], train)?;
         }
         hidden = hidden.f_flatten(1, -1)?;
         for (linear, norm) in &self.dense {
             let output = norm.forward(&linear.forward(&hidden)?, train)?.f_relu()?;
-            hidden = output.f_dropout(DENSE_DROPOUT, train)?;
+            hidden = output.f_dropout(self.dropout[1], train)?;
         }
-        self.head.forward(&hidden)
+        Ok(hidden)
     }
 }
 

@@ -8,6 +8,8 @@ use super::{KERAS_EPS, KERAS_MOMENTUM};
 
 const WIDTHS: [i64; 4] = [64, 128, 256, 512];
 const DENSE: [i64; 3] = [256, 128, 64];
+/// Behind each block, behind each dense layer.
+const DROPOUT: [f64; 2] = [0.2, 0.5];
 
 /// Four blocks of two [3×3 convolution, ELU, batch norm], each block with a 2×2 max pool and dropout 0.2 behind it
 /// (64, 128, 256, 512 filters), then dense layers of 256, 128 and 64 units, each with ELU, batch norm and dropout 0.5.
@@ -17,6 +19,7 @@ pub struct MiniGenieCnn {
     convolutions: Vec<(Conv2d, BatchNorm)>,
     dense: Vec<(Linear, BatchNorm)>,
     head: Linear,
+    dropout: [f64; 2],
 }
 
 impl MiniGenieCnn {
@@ -44,7 +47,14 @@ impl MiniGenieCnn {
             inputs = outputs;
         }
         let head = Linear::with_init(&path.sub("head"), inputs, classes, glorot(&[classes, inputs]))?;
-        Ok(Self { convolutions, dense, head })
+        Ok(Self { convolutions, dense, head, dropout: DROPOUT })
+    }
+
+    /// The same network with nothing left out in training, for comparison with other implementations.
+    #[must_use]
+    pub fn without_dropout(mut self) -> Self {
+        self.dropout = [0.0; 2];
+        self
     }
 }
 
@@ -52,18 +62,25 @@ impl Network for MiniGenieCnn {
     /// # Shapes
     /// `[batch, 1, 48, 48]` → `[batch, classes]`
     fn forward(&self, input: &Tensor, train: bool) -> Result<Tensor> {
+        self.head.forward(&self.features(input, train)?)
+    }
+
+    /// # Shapes
+    /// `[batch, 1, 48, 48]` → `[batch, 64]`
+    fn features(&self, input: &Tensor, train: bool) -> Result<Tensor> {
         let mut hidden = input.shallow_clone();
         for (index, (conv, norm)) in self.convolutions.iter().enumerate() {
             hidden = norm.forward(&conv.forward(&hidden)?.f_elu()?, train)?;
             if index % 2 == 1 {
-                hidden = hidden.f_max_pool2d([2, 2], [2, 2], [0, 0], [1, 1], false)?.f_dropout(0.2, train)?;
+                hidden =
+                    hidden.f_max_pool2d([2, 2], [2, 2], [0, 0], [1, 1], false)?.f_dropout(self.dropout[0], train)?;
             }
         }
         hidden = hidden.f_flatten(1, -1)?;
         for (linear, norm) in &self.dense {
-            hidden = norm.forward(&linear.forward(&hidden)?.f_elu()?, train)?.f_dropout(0.5, train)?;
+            hidden = norm.forward(&linear.forward(&hidden)?.f_elu()?, train)?.f_dropout(self.dropout[1], train)?;
         }
-        self.head.forward(&hidden)
+        Ok(hidden)
     }
 }
 

@@ -15,6 +15,7 @@ const DROPOUT: f64 = 0.3;
 pub struct Mlp {
     dense: Vec<Linear>,
     head: Linear,
+    dropout: f64,
 }
 
 impl Mlp {
@@ -27,7 +28,14 @@ impl Mlp {
             dense.push(Linear::new(&path.sub(format!("dense{}", layer + 1)), inputs, outputs)?);
             inputs = outputs;
         }
-        Ok(Self { dense, head: Linear::new(&path.sub("head"), inputs, classes)? })
+        Ok(Self { dense, head: Linear::new(&path.sub("head"), inputs, classes)?, dropout: DROPOUT })
+    }
+
+    /// The same network with nothing left out in training, for comparison with other implementations.
+    #[must_use]
+    pub fn without_dropout(mut self) -> Self {
+        self.dropout = 0.0;
+        self
     }
 }
 
@@ -35,11 +43,17 @@ impl Network for Mlp {
     /// # Shapes
     /// `[batch, 1, 48, 48]` → `[batch, classes]`
     fn forward(&self, input: &Tensor, train: bool) -> Result<Tensor> {
+        self.head.forward(&self.features(input, train)?)
+    }
+
+    /// # Shapes
+    /// `[batch, 1, 48, 48]` → `[batch, 256]`
+    fn features(&self, input: &Tensor, train: bool) -> Result<Tensor> {
         let mut hidden = input.f_flatten(1, -1)?;
         for dense in &self.dense {
-            hidden = dense.forward(&hidden)?.f_relu()?.f_dropout(DROPOUT, train)?;
+            hidden = dense.forward(&hidden)?.f_relu()?.f_dropout(self.dropout, train)?;
         }
-        self.head.forward(&hidden)
+        Ok(hidden)
     }
 }
 

@@ -3,18 +3,22 @@
 mod attention;
 mod compact;
 mod five_conv;
+mod inception_v3;
 mod mini_genie;
 mod mlp;
 mod realtime;
 mod sequence;
+mod transfer;
 
 pub use attention::{AttentionCnn, AttentionConfig};
 pub use compact::{Compact, CompactConfig};
 pub use five_conv::FiveConvCnn;
+pub use inception_v3::{InceptionConfig, InceptionV3};
 pub use mini_genie::MiniGenieCnn;
 pub use mlp::Mlp;
 pub use realtime::RealtimeCnn;
 pub use sequence::RowSequence;
+pub use transfer::load_backbone;
 
 use std::fmt;
 use std::str::FromStr;
@@ -33,7 +37,8 @@ const KERAS_EPS: f64 = 1e-3;
 
 /// Which network, with its settings: what a weights file needs to say so that the network can be built again.
 ///
-/// Read from and written as the names `compact`, `attention_cnn`, `mini_genie_cnn`, `realtime_cnn`,
+/// As a text, for command lines, it is one of the names `compact`, `compact_tiny`, `compact_wide`, `compact_large`,
+/// `attention_cnn`, `attention_cnn_wide`, `inception_v3`, `inception_v3_frozen`, `mini_genie_cnn`, `realtime_cnn`,
 /// `five_conv_cnn`, `mlp`, `rnn` and `lstm`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "name", rename_all = "snake_case")]
@@ -43,6 +48,9 @@ pub enum Arch {
     Compact(CompactConfig),
     /// See [`AttentionCnn`].
     AttentionCnn(AttentionConfig),
+    /// See [`InceptionV3`].
+    #[serde(rename = "inception_v3")]
+    InceptionV3(InceptionConfig),
     /// See [`MiniGenieCnn`].
     MiniGenieCnn,
     /// See [`RealtimeCnn`].
@@ -65,16 +73,28 @@ impl Default for Arch {
 
 impl Arch {
     /// Every network with its default settings.
-    pub fn all() -> [Self; 8] {
+    pub fn all() -> [Self; 9] {
         [
             Self::default(),
             Self::AttentionCnn(AttentionConfig::default()),
+            Self::InceptionV3(InceptionConfig::default()),
             Self::MiniGenieCnn,
             Self::RealtimeCnn,
             Self::FiveConvCnn,
             Self::Mlp,
             Self::Rnn,
             Self::Lstm,
+        ]
+    }
+
+    /// The networks that come in more than one size, with the settings of their named sizes other than the default.
+    pub fn presets() -> [Self; 5] {
+        [
+            Self::Compact(CompactConfig::tiny()),
+            Self::Compact(CompactConfig::wide()),
+            Self::Compact(CompactConfig::large()),
+            Self::AttentionCnn(AttentionConfig::wide()),
+            Self::InceptionV3(InceptionConfig::frozen()),
         ]
     }
 
@@ -87,6 +107,7 @@ impl Arch {
         Ok(match self {
             Self::Compact(config) => Box::new(Compact::new(path, config, classes)?),
             Self::AttentionCnn(config) => Box::new(AttentionCnn::new(path, config, classes)?),
+            Self::InceptionV3(config) => Box::new(InceptionV3::new(path, config, classes)?),
             Self::MiniGenieCnn => Box::new(MiniGenieCnn::new(path, classes)?),
             Self::RealtimeCnn => Box::new(RealtimeCnn::new(path, classes)?),
             Self::FiveConvCnn => Box::new(FiveConvCnn::new(path, classes)?),
@@ -98,10 +119,17 @@ impl Arch {
 }
 
 impl fmt::Display for Arch {
+    /// The name of the network and of its preset; settings of one's own go by the name of the network alone.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {
+            Self::Compact(config) if *config == CompactConfig::tiny() => "compact_tiny",
+            Self::Compact(config) if *config == CompactConfig::wide() => "compact_wide",
+            Self::Compact(config) if *config == CompactConfig::large() => "compact_large",
+            Self::AttentionCnn(config) if *config == AttentionConfig::wide() => "attention_cnn_wide",
+            Self::InceptionV3(config) if *config == InceptionConfig::frozen() => "inception_v3_frozen",
             Self::Compact(_) => "compact",
             Self::AttentionCnn(_) => "attention_cnn",
+            Self::InceptionV3(_) => "inception_v3",
             Self::MiniGenieCnn => "mini_genie_cnn",
             Self::RealtimeCnn => "realtime_cnn",
             Self::FiveConvCnn => "five_conv_cnn",
@@ -116,9 +144,10 @@ impl FromStr for Arch {
     type Err = Error;
 
     fn from_str(name: &str) -> Result<Self, Error> {
-        Self::all().into_iter().find(|arch| arch.to_string() == name).ok_or_else(|| Error::InvalidConfig {
+        let known = || Self::all().into_iter().chain(Self::presets());
+        known().find(|arch| arch.to_string() == name).ok_or_else(|| Error::InvalidConfig {
             field: "arch",
-            expected: Self::all().map(|arch| arch.to_string()).join(", "),
+            expected: known().map(|arch| arch.to_string()).collect::<Vec<_>>().join(", "),
             got: name.to_owned(),
         })
     }
@@ -141,11 +170,13 @@ mod tests {
 
     #[test]
     fn names_round_trip() {
-        for arch in Arch::all() {
+        for arch in Arch::all().into_iter().chain(Arch::presets()) {
             assert_eq!(arch.to_string().parse::<Arch>().unwrap(), arch);
             let json = serde_json::to_string(&arch).unwrap();
             assert_eq!(serde_json::from_str::<Arch>(&json).unwrap(), arch);
-            assert!(json.contains(&format!("\"{arch}\"")));
+        }
+        for arch in Arch::all() {
+            assert!(serde_json::to_string(&arch).unwrap().contains(&format!("\"{arch}\"")));
         }
         assert!("vgg".parse::<Arch>().is_err());
     }

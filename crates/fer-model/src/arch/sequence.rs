@@ -16,6 +16,7 @@ const DROPOUT: f64 = 0.3;
 pub struct RowSequence {
     rows: Recurrent,
     head: Linear,
+    dropout: f64,
 }
 
 impl RowSequence {
@@ -25,7 +26,15 @@ impl RowSequence {
         Ok(Self {
             rows: Recurrent::new(&path.sub("rows"), cell, SIDE as i64, UNITS, LAYERS)?,
             head: Linear::new(&path.sub("head"), UNITS, classes)?,
+            dropout: DROPOUT,
         })
+    }
+
+    /// The same network with nothing left out in training, for comparison with other implementations.
+    #[must_use]
+    pub fn without_dropout(mut self) -> Self {
+        self.dropout = 0.0;
+        self
     }
 }
 
@@ -33,8 +42,14 @@ impl Network for RowSequence {
     /// # Shapes
     /// `[batch, 1, 48, 48]` → `[batch, classes]`
     fn forward(&self, input: &Tensor, train: bool) -> Result<Tensor> {
-        let outputs = self.rows.forward(&input.f_squeeze_dim(1)?, DROPOUT, train)?;
-        self.head.forward(&outputs.f_select(1, -1)?.f_dropout(DROPOUT, train)?)
+        self.head.forward(&self.features(input, train)?)
+    }
+
+    /// # Shapes
+    /// `[batch, 1, 48, 48]` → `[batch, 128]`
+    fn features(&self, input: &Tensor, train: bool) -> Result<Tensor> {
+        let outputs = self.rows.forward(&input.f_squeeze_dim(1)?, self.dropout, train)?;
+        outputs.f_select(1, -1)?.f_dropout(self.dropout, train)
     }
 }
 

@@ -76,6 +76,8 @@ impl Recipe {
     ///   without a better one; small rotations, shifts and zooms (their sizes are ours).
     /// - [`Arch::FiveConvCnn`]: Adam at 1e-3, batch 64 (ours), at most 200 epochs, class weights, the rate lowered on
     ///   plateaus, stopped after 20 without a better one. Its L2 penalty on dense layers is a weight decay of 1e-4 here.
+    /// - [`Arch::InceptionV3`]: transfer learning is all that is stated; Adam at 1e-4, batch 32, at most 30 epochs, the rate
+    ///   lowered on plateaus, stopped after 10 without a better one; small rotations, shifts and zooms.
     /// - [`Arch::Mlp`], [`Arch::Rnn`], [`Arch::Lstm`]: nothing is stated; Adam at 1e-3, batch 128, at most 100 epochs, the rate
     ///   lowered on plateaus, stopped after 15 without a better one.
     ///
@@ -103,6 +105,9 @@ impl Recipe {
                     ..keras
                 },
             ),
+            Arch::InceptionV3(_) => {
+                (moved, TrainConfig { epochs: 30, batch_size: 32, learning_rate: 1e-4, patience: 10, ..keras })
+            }
             Arch::Mlp | Arch::Rnn | Arch::Lstm => {
                 (AugmentConfig::none(), TrainConfig { epochs: 100, batch_size: 128, patience: 15, ..keras })
             }
