@@ -1,0 +1,217 @@
+//! Every speech network beside the same network in plain PyTorch: logits, loss, the gradient of every parameter and of the
+//! input, batch norm statistics after a step, in training mode without dropout and in evaluation mode.
+//!
+//! `data/pytorch-2.11.0/generate.py` says how both sides come to the same weights with none committed.
+
+#![allow(clippy::unwrap_used, reason = "a failed step of a test's preparation fails the test")]
+#![allow(clippy::print_stdout, reason = "measured errors, for who runs it with --nocapture")]
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use model_kit::layers::{Network, Result};
+use ser_model::arch::{Architecture, CnnLstm, DeepCnn1d, FourConvCnn, Lstm, MfccCnn, Mlp, Rnn};
+use serde::Deserialize;
+use tch::nn::{self, VarStore};
+use tch::{Device, Kind, Tensor, no_grad};
+
+/// Of the largest magnitude of each tensor. Measured: up to 4e-6, as much as PyTorch's own single precision loses.
+const TOLERANCE: f64 = 1e-5;
+const CLASSES: i64 = 8;
+const MFCCS: i64 = 40;
+
+#[derive(Deserialize)]
+struct Golden {
+    parameters: i64,
+    seed: usize,
+    shape: Vec<i64>,
+    train: Mode,
+    eval: Mode,
+}
+
+#[derive(Deserialize)]
+struct Mode {
+    /// How far PyTorch's own single precision is from what stands here.
+    single_precision_error: f64,
+    loss: f64,
+    logits: Vec<f64>,
+    gradients: BTreeMap<String, [f64; 13]>,
+    statistics: BTreeMap<String, [f64; 13]>,
+}
+
+fn folder() -> &'static Path {
+    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/pytorch-2.11.0"))
+}
+
+/// SplitMix64 from the place that 64-bit FNV-1a gives a name, as numbers of [-1, 1).
+fn noise(name: &str, count: usize) -> Vec<f64> {
+    let start = name
+        .bytes()
+        .fold(0xCBF2_9CE4_8422_2325_u64, |state, byte| (state ^ u64::from(byte)).wrapping_mul(0x100_0000_01B3));
+    let value = |place: u64| {
+        let mut z = start.wrapping_add(place).wrapping_add(0x9E37_79B9_7F4A_7C15);
+        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        z ^= z >> 31;
+        (z >> 11) as f64 / (1u64 << 53) as f64 * 2.0 - 1.0
+    };
+    (0..count as u64).map(value).collect()
+}
+
+/// The values of a tensor by its name, `fill` of `generate.py`.
+fn fill(name: &str, shape: &[i64]) -> Tensor {
+    let count = shape.iter().product::<i64>();
+    let (scale, shift) = match shape {
+        _ if name.ends_with("running_var") => (0.5, 1.0),
+        [_] if name.ends_with("weight") => (0.25, 1.0),
+        [_] => (0.125, 0.0),
+        _ => {
+            let power = if name.contains("weight_hh") || name.contains("weight_ih") { 1.0 } else { 3.0 };
+            ((power / (count / shape[0]) as f64).sqrt(), 0.0)
+        }
+    };
+    let values: Vec<f32> = noise(name, count as usize).iter().map(|value| (value * scale + shift) as f32).collect();
+    Tensor::from_slice(&values).view(shape)
+}
+
+/// `sound` of `generate.py`.
+fn sound(seed: usize, shape: &[i64]) -> Tensor {
+    let values: Vec<f32> = noise(&format!("input {seed}"), shape.iter().product::<i64>() as usize)
+        .iter()
+        .map(|&value| (f64::from(value as f32) * 1.75) as f32)
+        .collect();
+    let input = Tensor::from_slice(&values).view(shape);
+    if let [batch, rows, frames] = *shape {
+        for clip in 0..batch {
+            let input = input.select(0, clip);
+            let _ = input.select(0, rows - 1).fill_(1.0);
+            let _ = input.narrow(1, frames - 7 * clip, 7 * clip).zero_();
+        }
+    }
+    input
+}
+
+/// Compares a tensor with what is known of PyTorch's. `scale` is what errors are measured on. Returns the worst error of a
+/// single element among the eight that are known.
+fn compare(what: &str, tensor: &Tensor, golden: &[f64; 13], scale: f64) -> f64 {
+    let values: Vec<f64> = Vec::try_from(tensor.flatten(0, -1).to_kind(Kind::Double)).unwrap();
+    let [largest, norm, sum, first, second, elements @ ..] = golden;
+    let allowed = TOLERANCE * scale;
+    let check = |part: &str, got: f64, want: f64, allowed: f64| {
+        assert!((got - want).abs() <= allowed, "{what}, {part}: got {got}, want {want} ± {allowed}");
+    };
+    let dot = |other: &[f64]| values.iter().zip(other).map(|(a, b)| a * b).sum::<f64>();
+    // If every element is within `allowed`, and errors do not conspire, norms, sums and dot products are within what
+    // follows from it.
+    let spread = allowed * (values.len() as f64).sqrt();
+    check("largest magnitude", values.iter().fold(0.0, |most, value| value.abs().max(most)), *largest, allowed);
+    check("norm", dot(&values).sqrt(), *norm, spread);
+    check("sum", values.iter().sum(), *sum, 4.0 * spread);
+    check("first dot product", dot(&noise(&format!("first {what}"), values.len())), *first, 4.0 * spread);
+    check("second dot product", dot(&noise(&format!("second {what}"), values.len())), *second, 4.0 * spread);
+    let places = noise(&format!("places {what}"), 8);
+    let mut worst = 0.0;
+    for (place, &want) in places.iter().zip(elements) {
+        let place = ((place + 1.0) / 2.0 * values.len() as f64) as usize;
+        check(&format!("element {place}"), values[place], want, allowed);
+        worst = (values[place] - want).abs().max(worst);
+    }
+    worst / scale
+}
+
+fn parity<N: Network + 'static>(arch: Architecture, build: impl Fn(&nn::Path) -> Result<N>) {
+    let text = std::fs::read_to_string(folder().join(format!("{arch}.json"))).unwrap();
+    let golden: Golden = serde_json::from_str(&text).unwrap();
+    let store = VarStore::new(Device::Cpu);
+    let network = build(&store.root()).unwrap();
+    let trainable: i64 = store.trainable_variables().iter().map(|tensor| tensor.numel() as i64).sum();
+    assert_eq!(trainable, golden.parameters);
+    for (training, mode) in [(true, &golden.train), (false, &golden.eval)] {
+        let [logits, gradients] = compare_mode(&store, &network, &golden, training);
+        // Visible with `--nocapture`.
+        println!(
+            "{arch}, {}: logits off by {logits:.1e}, gradients by {gradients:.1e} of the largest (PyTorch's in single precision: {:.1e})",
+            if training { "training" } else { "evaluation" },
+            mode.single_precision_error
+        );
+    }
+}
+
+/// The worst errors of the logits and of the gradients, of the largest magnitude.
+fn compare_mode(store: &VarStore, network: &dyn Network, golden: &Golden, training: bool) -> [f64; 2] {
+    let mode = if training { &golden.train } else { &golden.eval };
+    no_grad(|| {
+        for (name, mut variable) in store.variables() {
+            variable.f_copy_(&fill(&name, &variable.size())).unwrap();
+            variable.zero_grad();
+        }
+    });
+    let input = sound(golden.seed, &golden.shape).set_requires_grad(true);
+    let logits = network.forward(&input, training).unwrap();
+    let targets: Vec<i64> = (0..golden.shape[0]).map(|index| index * 3 % CLASSES).collect();
+    let none: Option<Tensor> = None;
+    let loss = logits.cross_entropy_loss(&Tensor::from_slice(&targets), none, tch::Reduction::Mean, -100, 0.0);
+    loss.backward();
+
+    let got: Vec<f64> = Vec::try_from(logits.flatten(0, -1).to_kind(Kind::Double)).unwrap();
+    assert_eq!(got.len(), mode.logits.len());
+    let largest = mode.logits.iter().fold(0.0, |most: f64, value| most.max(value.abs()));
+    let errors = got.iter().zip(&mode.logits).map(|(got, want)| (got - want).abs() / largest);
+    let forward = errors.fold(0.0, f64::max);
+    assert!(forward <= TOLERANCE, "logits are off by {forward} of the largest");
+    let error = (loss.double_value(&[]) - mode.loss).abs();
+    assert!(error <= TOLERANCE * mode.loss, "the loss is off by {error}");
+
+    let mut gradients: BTreeMap<String, Tensor> = BTreeMap::from([("input".to_owned(), input.grad())]);
+    for (name, tensor) in store.variables().into_iter().filter(|(_, tensor)| tensor.requires_grad()) {
+        gradients.insert(name, tensor.grad());
+    }
+    assert_eq!(gradients.keys().collect::<Vec<_>>(), mode.gradients.keys().collect::<Vec<_>>());
+    let parameters = mode.gradients.iter().filter(|(name, _)| *name != "input");
+    let most = parameters.fold(0.0, |most: f64, (_, golden)| most.max(golden[0]));
+    let mut backward: f64 = 0.0;
+    for (name, gradient) in &gradients {
+        let golden = &mode.gradients[name];
+        // A bias before a batch norm has no gradient but rounding, which has no scale of its own.
+        let scale = if golden[0] > 1e-9 * most { golden[0] } else { most };
+        backward = backward.max(compare(name, gradient, golden, scale));
+    }
+    if training {
+        let variables = store.variables();
+        for (name, golden) in &mode.statistics {
+            compare(name, &variables[name], golden, golden[0]);
+        }
+    }
+    [forward, backward]
+}
+
+#[test]
+fn deep_cnn_1d() {
+    parity(Architecture::DeepCnn1d, |path| Ok(DeepCnn1d::new(path, CLASSES)?.without_dropout()));
+}
+
+#[test]
+fn four_conv_cnn() {
+    parity(Architecture::FourConvCnn, |path| Ok(FourConvCnn::new(path, CLASSES)?.without_dropout()));
+}
+
+#[test]
+fn cnn_lstm() {
+    parity(Architecture::CnnLstm, |path| CnnLstm::new(path, CLASSES));
+}
+
+#[test]
+fn mlp() {
+    parity(Architecture::Mlp, |path| Ok(Mlp::new(path, CLASSES)?.without_dropout()));
+}
+
+#[test]
+fn recurrent() {
+    parity(Architecture::Rnn, |path| Ok(Rnn::new(path, MFCCS, CLASSES)?.without_dropout()));
+    parity(Architecture::Lstm, |path| Ok(Lstm::new(path, MFCCS, CLASSES)?.without_dropout()));
+}
+
+#[test]
+fn mfcc_cnn() {
+    parity(Architecture::MfccCnn, |path| Ok(MfccCnn::new(path, MFCCS, CLASSES)?.without_dropout()));
+}
