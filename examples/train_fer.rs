@@ -3,49 +3,64 @@
 //! ```text
 //! cargo run --release --example train_fer -- --data fer2013.csv --out runs/fer
 //! cargo run --release --example train_fer -- --data fer2013.csv --out runs/fer --resume
+//! cargo run --release --example train_fer -- --data fer2013.csv --recipe minigenie --out runs/minigenie --tensorboard
+//! cargo run --release --example train_fer -- --data fer2013.csv --recipe tiny --teacher large.safetensors --out runs/taught
+//! cargo run --release --example train_fer -- --data fer2013.csv --recipe mlp --folds 5 --out runs/mlp-folds
+//! cargo run --release --example train_fer -- --recipe realtime --print-config > realtime.toml
 //! ```
 //!
-//! The folder gets `metrics.csv`, `curves.png`, `last.safetensors` (everything that `--resume` needs), `best.safetensors`
-//! (the best epoch's weights) and, at the end, `model.safetensors`: the same in half precision and calibrated, as
-//! `FerModel::load` reads it.
+//! The folder gets `recipe.toml` (all that was set), `metrics.csv`, `last.safetensors` (everything that `--resume` needs),
+//! `best.safetensors` (the best epoch's weights) and, at the end, `model.safetensors` (the same in half precision and
+//! calibrated, as `FerModel::load` reads it) and the pictures `curves`, `confusion` and `classes`, each as PNG and SVG. With
+//! `--folds` every fold has a folder of its own, and `folds.csv` the figures.
 
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "it talks to the one who runs it")]
 
 use std::io::IsTerminal;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use clap::Parser;
-use emotion_core::BoxError;
-use fer_model::arch::Arch;
+use emotion_core::{BoxError, Emotion};
+use fer_model::FerModel;
 use fer_model::dataset::{FaceSet, Fer2013, Split};
-use fer_model::train::{Recipe, Run, export, train};
+use fer_model::train::{Recipe, Run, export, train, train_fold};
 use indicatif::{ProgressBar, ProgressStyle};
-use model_kit::callback::{Callback, CsvLog, Flow, StepInfo};
+use model_kit::callback::{Callback, CsvLog, Flow, StepInfo, TensorBoard};
+use model_kit::cross_validation::{CrossValidation, Round};
 use model_kit::device::{Device, set_threads};
-use model_kit::plots::{TrainingLog, training_curves};
-use model_kit::trainer::EpochRecord;
+use model_kit::loss::Distillation;
+use model_kit::metrics::Confusion;
+use model_kit::plots::{Chart, TrainingLog, class_distribution, confusion_matrix, training_curves};
+use model_kit::split::stratified_k_fold;
+use model_kit::trainer::{Criterion, EpochRecord, Score};
+
+/// The share of a fold's training pictures that its epoch is chosen by.
+const CHOOSING: f64 = 0.1;
 
 #[derive(Parser)]
 #[command(about = "Trains a face network on FER-2013", version)]
 struct Options {
     /// fer2013.csv, with the columns emotion, pixels and Usage.
-    #[arg(long)]
-    data: PathBuf,
+    #[arg(long, required_unless_present = "print_config")]
+    data: Option<PathBuf>,
     /// Where checkpoints, metrics and the final model go.
     #[arg(long, default_value = "runs/fer")]
     out: PathBuf,
     /// What the model is called in reports; the network's name if none is given.
     #[arg(long)]
     name: Option<String>,
-    /// The network, trained by the recipe published with it: compact (our own), attention_cnn, mini_genie_cnn,
-    /// realtime_cnn, five_conv_cnn, mlp, rnn or lstm.
-    #[arg(long, default_value = "compact")]
-    arch: Arch,
+    /// The recipe: compact (our own network; tiny, wide, large in other sizes), or a published network by the recipe
+    /// published with it: minigenie, realtime, five-conv, attention, mlp, rnn, lstm, or another network's full name.
+    #[arg(long, default_value = "compact", alias = "arch")]
+    recipe: String,
     /// A recipe as TOML (arch, augment, train) instead; the options below override it.
-    #[arg(long, conflicts_with = "arch")]
+    #[arg(long, conflicts_with = "recipe")]
     config: Option<PathBuf>,
+    /// Print the whole recipe as TOML, as `--config` reads it, and do nothing else. Class weights need `--data`.
+    #[arg(long)]
+    print_config: bool,
     /// How often the training pictures are seen.
     #[arg(long)]
     epochs: Option<usize>,
@@ -58,6 +73,15 @@ struct Options {
     /// What every random choice is drawn from.
     #[arg(long)]
     seed: Option<u64>,
+    /// A model file whose answers the network learns beside the labels (distillation; the recipe says how much).
+    #[arg(long)]
+    teacher: Option<PathBuf>,
+    /// Cross-validate in this many folds of the Training pictures, from 2, instead of training one model.
+    #[arg(long)]
+    folds: Option<usize>,
+    /// Also write TensorBoard event files, into the folder's `tensorboard`.
+    #[arg(long)]
+    tensorboard: bool,
     /// Threads of the network; as many as there are idle cores.
     #[arg(long, default_value_t = 2)]
     threads: usize,
@@ -75,36 +99,86 @@ struct Options {
 fn main() -> Result<()> {
     let options = Options::parse();
     set_threads(options.threads)?;
-    ensure!(
-        options.resume || !options.out.join("last.safetensors").exists(),
-        "{} already holds a training: go on with it by --resume, or choose another --out",
-        options.out.display()
-    );
-    let data = Fer2013::load(&options.data)?;
-    let (training, public) = (data.split(Split::Training), data.split(Split::Public));
-    ensure!(!training.is_empty(), "{} has no Training rows", options.data.display());
-    ensure!(!public.is_empty(), "{} has no PublicTest rows", options.data.display());
-    let recipe = recipe(&options, &training)?;
-    eprintln!("{} training pictures, {} to choose by", training.len(), public.len());
+    let data = options.data.as_ref().map(Fer2013::load).transpose()?;
+    let training = data.as_ref().map(|data| data.split(Split::Training));
+    let recipe = recipe(&options, training.as_ref())?;
+    if options.print_config {
+        print!("{}", toml::to_string(&recipe)?);
+        return Ok(());
+    }
+    let (data, training) = data.zip(training).context("--data is missing")?;
+    ensure!(!training.is_empty(), "the data has no Training rows");
 
-    std::fs::create_dir_all(&options.out).with_context(|| format!("cannot create {}", options.out.display()))?;
+    let out = &options.out;
+    let marker = if options.folds.is_some() { out.join("fold-0") } else { out.clone() };
+    ensure!(
+        options.resume || !marker.join("last.safetensors").exists(),
+        "{} already holds a training: go on with it by --resume, or choose another --out",
+        out.display()
+    );
+    std::fs::create_dir_all(out).with_context(|| format!("cannot create {}", out.display()))?;
+    let written = out.join("recipe.toml");
+    std::fs::write(&written, toml::to_string(&recipe)?)
+        .with_context(|| format!("cannot write {}", written.display()))?;
     let run = Run {
         device: options.device.unwrap_or_else(Device::best),
         loader_threads: options.loaders,
-        folder: Some(options.out.clone()),
+        folder: Some(out.clone()),
         resume: options.resume,
+        teacher: options.teacher.clone(),
     };
-    let mut log = CsvLog::new(options.out.join("metrics.csv"));
-    let mut console = Console::new(recipe.train.epochs);
-    let report = train(&recipe, &run, &training, &public, &mut [&mut log, &mut console])?;
-    let history = TrainingLog::load(&options.out.join("metrics.csv"))?;
-    training_curves(&history, "Training on FER-2013").save(&options.out.join("curves.png"))?;
+    match options.folds {
+        Some(folds) => cross_validate(&options, &recipe, &run, &training, folds),
+        None => {
+            let public = data.split(Split::Public);
+            ensure!(!public.is_empty(), "the data has no PublicTest rows");
+            train_one(&options, &recipe, &run, [&training, &public])
+        }
+    }
+}
 
-    let model = options.out.join("model.safetensors");
+fn recipe(options: &Options, training: Option<&FaceSet>) -> Result<Recipe> {
+    let mut recipe = match &options.config {
+        None => Recipe::named(&options.recipe, &training.map(FaceSet::class_counts).unwrap_or_default())?,
+        Some(path) => {
+            let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+            toml::from_str(&text).with_context(|| format!("{} is no recipe", path.display()))?
+        }
+    };
+    let train = &mut recipe.train;
+    train.epochs = options.epochs.unwrap_or(train.epochs);
+    train.batch_size = options.batch.unwrap_or(train.batch_size);
+    train.learning_rate = options.lr.unwrap_or(train.learning_rate);
+    train.seed = options.seed.unwrap_or(train.seed);
+    if options.teacher.is_some() {
+        train.distillation.get_or_insert_with(Distillation::default);
+    }
+    train.validate()?;
+    Ok(recipe)
+}
+
+fn train_one(options: &Options, recipe: &Recipe, run: &Run, [training, public]: [&FaceSet; 2]) -> Result<()> {
+    eprintln!("{} training pictures, {} to choose by", training.len(), public.len());
+    let out = &options.out;
+    let report = watched(options, out, "PublicTest", recipe.train.epochs, |callbacks| {
+        Ok(train(recipe, run, training, public, callbacks)?)
+    })?;
+    draw(out, "curves", &training_curves(&TrainingLog::load(&out.join("metrics.csv"))?, "Training on FER-2013"))?;
+    let counts = |set: &FaceSet| -> Vec<(Emotion, u64)> {
+        set.labels().iter().zip(set.class_counts()).map(|(emotion, count)| (emotion, count as u64)).collect()
+    };
+    let parts = [("Training".to_owned(), counts(training)), ("PublicTest".to_owned(), counts(public))];
+    draw(out, "classes", &class_distribution(&parts, "The classes of FER-2013"))?;
+
+    let model = out.join("model.safetensors");
     let best = report.best.context("no epoch was finished")?;
-    let weights = options.out.join("best.safetensors");
-    let name = options.name.unwrap_or_else(|| recipe.arch.to_string());
-    let config = export(&recipe, &report, [&training, &public], &weights, &name, &model)?;
+    let weights = out.join("best.safetensors");
+    let name = options.name.clone().unwrap_or_else(|| recipe.arch.to_string());
+    let config = export(recipe, &report, [training, public], &weights, &name, &model)?;
+    let (truth, faces): (Vec<_>, Vec<_>) =
+        (0..public.len()).map(|index| (public.emotion(index), public.image(index))).unzip();
+    let confusion = Confusion::from_scores(&truth, &FerModel::load(&model)?.predict_batch(&faces)?)?;
+    draw(out, "confusion", &confusion_matrix(&confusion, &format!("{name} on PublicTest")))?;
     println!(
         "best epoch {}: {:.2} % of PublicTest right, mean recall {:.2} %, temperature {:.3}; written to {}",
         best.epoch,
@@ -116,72 +190,131 @@ fn main() -> Result<()> {
     Ok(())
 }
 
-fn recipe(options: &Options, training: &FaceSet) -> Result<Recipe> {
-    let mut recipe = match &options.config {
-        None => Recipe::published(options.arch.clone(), &training.class_counts()),
-        Some(path) => {
-            let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
-            toml::from_str(&text).with_context(|| format!("{} is no recipe", path.display()))?
-        }
-    };
-    let train = &mut recipe.train;
-    train.epochs = options.epochs.unwrap_or(train.epochs);
-    train.batch_size = options.batch.unwrap_or(train.batch_size);
-    train.learning_rate = options.lr.unwrap_or(train.learning_rate);
-    train.seed = options.seed.unwrap_or(train.seed);
-    Ok(recipe)
+/// Trains on each fold's pictures but a tenth, chooses the epoch by that tenth, and measures on the pictures left out.
+fn cross_validate(options: &Options, recipe: &Recipe, run: &Run, faces: &FaceSet, folds: usize) -> Result<()> {
+    let classes: Vec<usize> = (0..faces.len()).map(|index| faces.class(index)).collect();
+    let mut outcomes = Vec::new();
+    let mut table = String::from("fold,epoch,accuracy,uar,loss\n");
+    for (number, fold) in stratified_k_fold(&classes, folds, recipe.train.seed)?.into_iter().enumerate() {
+        let round = Round::choosing(fold, &classes, CHOOSING, recipe.train.seed)?;
+        eprintln!(
+            "fold {} of {folds}: {} training pictures, {} to choose by, {} to measure on",
+            number + 1,
+            round.train.len(),
+            round.select.len(),
+            round.test.len()
+        );
+        let folder = options.out.join(format!("fold-{number}"));
+        let outcome = watched(options, &folder, "choosing", recipe.train.epochs, |callbacks| {
+            Ok(train_fold(recipe, run, faces, (number, &round), callbacks)?)
+        })?;
+        let Score { loss, accuracy, uar } = outcome.score;
+        let epoch = outcome.report.best.map_or(0, |best| best.epoch);
+        println!("fold {}: {:.2} % right, mean recall {:.2} %", number + 1, 100.0 * accuracy, 100.0 * uar);
+        table += &format!("{number},{epoch},{accuracy:.5},{uar:.5},{loss:.5}\n");
+        outcomes.push(outcome);
+        let path = options.out.join("folds.csv");
+        std::fs::write(&path, &table).with_context(|| format!("cannot write {}", path.display()))?;
+    }
+    let result = CrossValidation { outcomes };
+    for (name, criterion) in [("right", Criterion::Accuracy), ("mean recall", Criterion::Uar)] {
+        let spread = result.spread(criterion);
+        println!("{name}: {:.2} % ± {:.2} over {folds} folds", 100.0 * spread.mean, 100.0 * spread.deviation);
+    }
+    Ok(())
+}
+
+/// Runs a training with a log, a progress bar and, if asked for, TensorBoard's files.
+fn watched<T>(
+    options: &Options,
+    folder: &Path,
+    chosen_by: &'static str,
+    epochs: usize,
+    training: impl FnOnce(&mut [&mut dyn Callback]) -> Result<T>,
+) -> Result<T> {
+    std::fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))?;
+    let mut log = CsvLog::new(folder.join("metrics.csv"));
+    let mut console = Console::new(epochs, chosen_by);
+    let mut board = options.tensorboard.then(|| TensorBoard::new(folder.join("tensorboard"))).transpose()?;
+    let mut callbacks: Vec<&mut dyn Callback> = vec![&mut log, &mut console];
+    callbacks.extend(board.as_mut().map(|board| board as &mut dyn Callback));
+    training(&mut callbacks)
+}
+
+fn draw(folder: &Path, name: &str, chart: &Chart) -> Result<()> {
+    for ending in ["png", "svg"] {
+        chart.save(&folder.join(format!("{name}.{ending}")))?;
+    }
+    Ok(())
 }
 
 /// A bar within each epoch on a terminal, and one line after each epoch anywhere.
 struct Console {
     bar: Option<ProgressBar>,
     epochs: usize,
+    chosen_by: &'static str,
     started: Instant,
-    first_epoch: Option<usize>,
+    /// Steps that were taken before this run.
+    before: Option<u64>,
 }
 
 impl Console {
-    fn new(epochs: usize) -> Self {
+    fn new(epochs: usize, chosen_by: &'static str) -> Self {
         let bar = std::io::stderr().is_terminal().then(|| {
             let style = ProgressStyle::with_template("{prefix} {bar:30} {pos}/{len} {msg}");
             ProgressBar::new(0).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
         });
-        Self { bar, epochs, started: Instant::now(), first_epoch: None }
+        Self { bar, epochs, chosen_by, started: Instant::now(), before: None }
+    }
+
+    /// How long the rest takes if it goes on as it did.
+    fn left(&self, taken: u64, all: u64) -> String {
+        let own = taken - self.before.unwrap_or(0).min(taken);
+        let left = self.started.elapsed().as_secs_f64() / own.max(1) as f64 * all.saturating_sub(taken) as f64;
+        let minutes = Duration::from_secs_f64(left).as_secs() / 60;
+        if minutes < 60 { format!("{minutes} min") } else { format!("{} h {:02} min", minutes / 60, minutes % 60) }
     }
 }
 
 impl Callback for Console {
     fn on_step(&mut self, step: &StepInfo) -> Result<Flow, BoxError> {
-        self.first_epoch.get_or_insert(step.epoch);
+        let taken = (step.epoch as u64 - 1) * step.steps_per_epoch + step.step;
+        self.before.get_or_insert(taken - 1);
+        let line = || {
+            format!(
+                "loss {:.3}, {:.1} % right, {:.0} pictures/s, {} left",
+                step.loss,
+                100.0 * step.accuracy,
+                step.samples_per_second,
+                self.left(taken, step.steps_per_epoch * step.epochs as u64)
+            )
+        };
         if let Some(bar) = &self.bar {
             bar.set_prefix(format!("epoch {}/{}", step.epoch, step.epochs));
             bar.set_length(step.steps_per_epoch);
             bar.set_position(step.step);
-            bar.set_message(format!("loss {:.3}, {:.0} pictures/s", step.loss, step.samples_per_second));
+            bar.set_message(line());
         } else if step.epoch == 1 && step.step == 50 {
-            eprintln!("after 50 steps: loss {:.3}, {:.0} pictures/s", step.loss, step.samples_per_second);
+            eprintln!("after 50 steps: {}", line());
         }
         Ok(Flow::Continue)
     }
 
     fn on_epoch(&mut self, history: &[EpochRecord]) -> Result<Flow, BoxError> {
         let Some(record) = history.last() else { return Ok(Flow::Continue) };
-        let finished = record.epoch + 1 - self.first_epoch.unwrap_or(record.epoch);
-        let left = self.started.elapsed().as_secs_f64() / finished as f64 * (self.epochs - record.epoch) as f64;
-        let percent = |score: &Option<_>| {
-            score
-                .as_ref()
-                .map_or("-".into(), |score: &model_kit::trainer::Score| format!("{:.2} %", 100.0 * score.accuracy))
-        };
+        let percent = |share: Option<f64>| share.map_or("-".into(), |share| format!("{:.2} %", 100.0 * share));
+        let accuracy = |score: &Option<Score>| percent(score.as_ref().map(|score| score.accuracy));
         let line = format!(
-            "epoch {:>3}/{}: training loss {:.4}, PublicTest {} (averaged weights {}), {:.0} pictures/s, {} left",
+            "epoch {:>3}/{}: training loss {:.4}, {} right; {} {} (averaged weights {}); {:.0} pictures/s in {:.0} s",
             record.epoch,
             self.epochs,
             record.train_loss,
-            percent(&record.validation),
-            percent(&record.averaged),
+            percent(record.train_accuracy),
+            self.chosen_by,
+            accuracy(&record.validation),
+            accuracy(&record.averaged),
             record.samples_per_second,
-            clock(Duration::from_secs_f64(left))
+            record.seconds
         );
         match &self.bar {
             Some(bar) => bar.println(line),
@@ -189,9 +322,4 @@ impl Callback for Console {
         }
         Ok(Flow::Continue)
     }
-}
-
-fn clock(time: Duration) -> String {
-    let minutes = time.as_secs() / 60;
-    if minutes < 60 { format!("{minutes} min") } else { format!("{} h {:02} min", minutes / 60, minutes % 60) }
 }

@@ -10,4 +10,4 @@ mod views;
 
 pub use error::{Error, Result};
 pub use model::FerModel;
-pub use views::{VIEWS, predict_views, views};
+pub use views::{VIEWS, predict_ten_crop, predict_views, ten_crop, views};

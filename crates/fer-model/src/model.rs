@@ -14,7 +14,7 @@ use tch::nn::VarStore;
 use tch::{Kind, Tensor, no_grad};
 
 use crate::config::ModelConfig;
-use crate::dataset::{PIXELS, SIDE};
+use crate::dataset::SIDE;
 use crate::error::{Error, Result};
 
 /// Pictures that go through the network together: more gain nothing on a processor and cost memory.
@@ -42,6 +42,7 @@ pub struct FerModel {
     config: ModelConfig,
     device: tch::Device,
     mirror: bool,
+    side: u32,
 }
 
 impl fmt::Debug for FerModel {
@@ -103,7 +104,7 @@ impl FerModel {
         weights.load_into(&store)?;
         store.freeze();
         network.fold()?;
-        Ok(Self { network, config, device, mirror: false })
+        Ok(Self { network, config, device, mirror: false, side: SIDE as u32 })
     }
 
     /// Whether each face is also seen mirrored and the answers averaged: slightly more accurate at twice the time.
@@ -112,6 +113,20 @@ impl FerModel {
     pub fn mirrored(mut self, mirror: bool) -> Self {
         self.mirror = mirror;
         self
+    }
+
+    /// The width and height, in pixels, at which the network sees every picture, from 16 to 224. Default 48, which is what
+    /// it was trained with. For networks that take pictures of any size: the compact one does; for others
+    /// [`predict_batch`](Self::predict_batch) fails.
+    ///
+    /// # Errors
+    /// [`Error::InvalidConfig`] for a side out of that range.
+    pub fn at_size(mut self, side: u32) -> Result<Self> {
+        if !(16..=224).contains(&side) {
+            return Err(Error::InvalidConfig { field: "side", expected: "16 to 224".into(), got: side.to_string() });
+        }
+        self.side = side;
+        Ok(self)
     }
 
     /// What the weights file says about the model.
@@ -131,25 +146,26 @@ impl FerModel {
         Ok(scores)
     }
 
-    /// The expressions of several faces, in their order. Pictures that are not 48×48 pixels are resized to it by area
-    /// averaging, whatever their proportions.
+    /// The expressions of several faces, in their order. Pictures that are not 48×48 pixels (or as wide and high as
+    /// [`at_size`](Self::at_size) says) are resized to it by area averaging, whatever their proportions.
     ///
     /// # Errors
     /// [`Error::Picture`] for a picture without pixels, [`Error::Model`] for a failing backend, [`Error::Scores`] when
     /// the network's answer is not finite.
     pub fn predict_batch(&self, faces: &[GrayImage]) -> Result<Vec<Scores>> {
         let mut scores = Vec::with_capacity(faces.len());
-        let mut pixels = vec![0.0; BATCH.min(faces.len()) * PIXELS];
+        let width = (self.side * self.side) as usize;
+        let mut pixels = vec![0.0; BATCH.min(faces.len()) * width];
         for batch in faces.chunks(BATCH) {
-            for (face, values) in batch.iter().zip(pixels.chunks_exact_mut(PIXELS)) {
-                if face.dimensions() == (SIDE as u32, SIDE as u32) {
+            for (face, values) in batch.iter().zip(pixels.chunks_exact_mut(width)) {
+                if face.dimensions() == (self.side, self.side) {
                     self.config.normalisation.apply(face.as_raw(), values);
                 } else {
-                    let face = resize(face, SIDE as u32, SIDE as u32, Filter::Area)?;
+                    let face = resize(face, self.side, self.side, Filter::Area)?;
                     self.config.normalisation.apply(face.as_raw(), values);
                 }
             }
-            let logits = self.logits(&pixels[..batch.len() * PIXELS])?;
+            let logits = self.logits(&pixels[..batch.len() * width])?;
             for logits in logits.chunks_exact(self.config.labels.len()) {
                 scores.push(Scores::from_logits(&self.config.labels, logits)?);
             }
@@ -159,9 +175,8 @@ impl FerModel {
 
     /// The network's outputs divided by the temperature, one row per face.
     fn logits(&self, pixels: &[f32]) -> Result<Vec<f32>> {
-        let side = SIDE as i64;
-        let faces = (pixels.len() / PIXELS) as i64;
-        let input = Tensor::f_from_slice(pixels)?.f_view([faces, 1, side, side])?.f_to_device(self.device)?;
+        let side = i64::from(self.side);
+        let input = Tensor::f_from_slice(pixels)?.f_view([-1, 1, side, side])?.f_to_device(self.device)?;
         let logits = no_grad(|| {
             let mut logits = self.network.forward(&input, false)?;
             if self.mirror {

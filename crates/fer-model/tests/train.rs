@@ -8,11 +8,14 @@ use emotion_core::{BoxError, EmotionModel, LabelSet};
 use face_prep::augment::AugmentConfig;
 use fer_model::arch::{Arch, CompactConfig};
 use fer_model::dataset::{FaceSet, PIXELS, SIDE};
-use fer_model::train::{Recipe, Run, balanced_weights, export, train};
+use fer_model::train::{Recipe, Run, balanced_weights, export, train, train_fold};
 use fer_model::{Error, FerModel};
 use model_kit::callback::{Callback, Flow, StepInfo};
+use model_kit::cross_validation::Round;
 use model_kit::data::mix_seed;
 use model_kit::device::set_threads;
+use model_kit::loss::Distillation;
+use model_kit::split::stratified_k_fold;
 use model_kit::trainer::{Report, TrainConfig};
 use model_kit::weights::Weights;
 
@@ -93,6 +96,55 @@ fn learns_resumes_and_becomes_a_model() {
     let right = scores.iter().enumerate().filter(|(index, scores)| scores.top().0 == choose.emotion(*index)).count();
     let accuracy = right as f64 / choose.len() as f64;
     assert!((accuracy - best.score.accuracy).abs() < 0.02, "{accuracy} after export, {} before", best.score.accuracy);
+
+    // The model teaches another one, from pictures whose own labels are no help.
+    let mut unlabelled = FaceSet::new(LabelSet::face7());
+    for index in 0..learn.len() {
+        unlabelled.push_soft(learn.pixels(index), &[1.0 / 7.0; 7]).unwrap();
+    }
+    let taught = Run { teacher: Some(file.clone()), ..Run::default() };
+    let mut pupil = recipe();
+    assert!(matches!(train(&pupil, &taught, &unlabelled, &choose, &mut []), Err(Error::Model { .. })));
+    pupil.train.distillation = Some(Distillation { temperature: 2.0, alpha: 1.0 });
+    let report = train(&pupil, &taught, &unlabelled, &choose, &mut []).unwrap();
+    assert!(report.best.unwrap().score.accuracy > 0.8, "{:?}", report.history);
+    let mut eight = FaceSet::new(LabelSet::ferplus8());
+    (0..14).for_each(|index| eight.push(learn.pixels(index), index % 8).unwrap());
+    assert!(matches!(
+        train(&pupil, &taught, &eight, &eight, &mut []),
+        Err(Error::InvalidInput { what: "teacher", .. })
+    ));
+}
+
+#[test]
+fn a_fold_is_measured_on_the_pictures_left_out_and_resumes() {
+    set_threads(1).unwrap();
+    let faces = stripes(140, 9);
+    let classes: Vec<usize> = (0..faces.len()).map(|index| faces.class(index)).collect();
+    let folder = tempfile::tempdir().unwrap();
+    let run = Run { folder: Some(folder.path().to_owned()), resume: true, ..Run::default() };
+    let mut recipe = recipe();
+    recipe.train.epochs = 2;
+    for (number, fold) in stratified_k_fold(&classes, 2, 1).unwrap().into_iter().enumerate() {
+        let round = Round::choosing(fold, &classes, 0.2, 1).unwrap();
+        let score = || train_fold(&recipe, &run, &faces, (number, &round), &mut []).unwrap().score;
+        // The second call finds a finished training and measures its best epoch again.
+        assert_eq!(score(), score());
+        assert!(folder.path().join(format!("fold-{number}/last.safetensors")).exists());
+    }
+}
+
+#[test]
+fn recipes_go_by_short_names() {
+    for (name, arch) in
+        [("compact", "compact"), ("minigenie", "mini_genie_cnn"), ("five-conv", "five_conv_cnn"), ("lstm", "lstm")]
+    {
+        let recipe = Recipe::named(name, &[1; 7]).unwrap();
+        assert_eq!(recipe.arch.to_string(), arch);
+        assert_eq!(recipe, Recipe::published(recipe.arch.clone(), &[1; 7]));
+        recipe.train.validate().unwrap();
+    }
+    assert!(matches!(Recipe::named("vgg", &[]), Err(Error::InvalidConfig { field: "recipe", .. })));
 }
 
 #[test]

@@ -5,7 +5,8 @@
 //! - [`weights`]: safetensors files, written atomically, checked whole before they are loaded.
 //! - [`data`]: the [`Dataset`](data::Dataset) trait, and threads that prepare batches ahead of the network.
 //! - [`optim`], [`schedule`], [`loss`]: the parts of a recipe.
-//! - [`trainer`]: the loop around them, with averaged weights, best and last checkpoints and exact resume.
+//! - [`trainer`]: the loop around them, with averaged weights, best and last checkpoints and exact resume; its page has
+//!   [a table of every setting](trainer#every-setting).
 //! - [`generator`]: LibTorch's one random generator, shared out.
 //! - [`callback`]: what watches a training: tables, TensorBoard, or your own.
 //! - [`cross_validation`]: one training per fold, mean and deviation.

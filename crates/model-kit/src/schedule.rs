@@ -127,7 +127,8 @@ impl Schedule {
         }
     }
 
-    /// Reductions on plateaus of the validation loss (of the training loss where nothing is validated), with Keras' `min_delta` and no cooldown.
+    /// Reductions on plateaus of the validation loss (of the training loss where nothing is validated), with Keras'
+    /// `min_delta` and no cooldown.
     pub fn plateau(factor: f64, patience: usize, least: f64) -> Self {
         let (min_delta, metric) = (defaults::min_delta(), defaults::metric());
         Self::Plateau { factor, patience, least, min_delta, cooldown: 0, metric }

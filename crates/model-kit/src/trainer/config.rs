@@ -202,3 +202,17 @@ impl TrainConfig {
         self.small_pictures.iter().find(|stage| epoch <= stage.until).map(|stage| stage.side)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_in_the_docs_has_every_setting() {
+        let table = include_str!("settings.md");
+        let written = serde_json::to_value(TrainConfig::default()).unwrap();
+        for name in written.as_object().unwrap().keys() {
+            assert!(table.contains(&format!("\n| `{name}` |")), "{name} is not in the table");
+        }
+    }
+}

@@ -3,6 +3,8 @@
 //! Everything random in a step (dropout, mixup, augmentation, order) is drawn from the seed and the step's number, and a
 //! checkpoint holds everything else. A training on the processor that is cut anywhere and resumed therefore gives the
 //! same bits as one that was never cut, on the same machine with the same number of threads.
+//!
+#![doc = include_str!("settings.md")]
 
 mod checkpoint;
 mod config;
