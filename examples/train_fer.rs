@@ -73,6 +73,9 @@ struct Options {
     /// What every random choice is drawn from.
     #[arg(long)]
     seed: Option<u64>,
+    /// Weights to start from, all but the last layer: torchvision's for inception_v3, or a model file of the same network.
+    #[arg(long)]
+    backbone: Option<PathBuf>,
     /// A model file whose answers the network learns beside the labels (distillation; the recipe says how much).
     #[arg(long)]
     teacher: Option<PathBuf>,
@@ -125,6 +128,7 @@ fn main() -> Result<()> {
         loader_threads: options.loaders,
         folder: Some(out.clone()),
         resume: options.resume,
+        backbone: options.backbone.clone(),
         teacher: options.teacher.clone(),
     };
     match options.folds {

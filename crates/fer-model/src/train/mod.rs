@@ -22,13 +22,15 @@ use model_kit::trainer::{Report, Trainer};
 use model_kit::weights::Weights;
 use tch::Kind;
 
+use crate::arch::load_backbone;
 use crate::config::{ModelConfig, Normalisation, TrainingFacts};
 use crate::dataset::FaceSet;
 use crate::error::{Error, Result};
 use crate::model::FerModel;
 use teacher::Teacher;
 
-/// Where a training runs and where its files are: nothing of this but the teacher changes what it computes.
+/// Where a training runs and where its files are: nothing of this but the backbone and the teacher changes
+/// what it computes.
 #[derive(Debug, Clone, Default)]
 pub struct Run {
     /// The device. Default the processor.
@@ -40,6 +42,9 @@ pub struct Run {
     pub folder: Option<PathBuf>,
     /// Go on from `last.safetensors` if it is there. Default no.
     pub resume: bool,
+    /// Weights to start from, as [`load_backbone`] reads them: torchvision's for Inception-v3, or an own model's, all but the
+    /// last layer. Default none: everything is drawn from the seed.
+    pub backbone: Option<PathBuf>,
     /// A model file, such as [`export`] writes, whose answers the network learns beside the labels, as the recipe's
     /// [`distillation`](TrainConfig::distillation) says. It sees what the network sees, standardised as it was itself.
     /// Default none.
@@ -108,6 +113,9 @@ fn prepare(recipe: &Recipe, run: &Run, train: &FaceSet) -> Result<(Trainer<Box<d
     let mut trainer = Trainer::new(recipe.train.clone(), run.device, |path| recipe.arch.build(path, classes))?
         .metadata(BTreeMap::from([config.to_metadata()]))
         .loader_threads(run.loader_threads);
+    if let Some(path) = &run.backbone {
+        trainer = trainer.start_from(|store| load_backbone(&Weights::open(path)?, store))?;
+    }
     if let Some(path) = &run.teacher {
         let teacher = Teacher::load(path, run.device, &config)?;
         trainer = trainer.teacher(move |inputs| teacher.logits(inputs));

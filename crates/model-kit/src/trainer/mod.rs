@@ -177,6 +177,19 @@ impl<N: Network> Trainer<N> {
         self
     }
 
+    /// Starts from other weights than those drawn from the seed: `load` writes them into the network's tensors. Do this before
+    /// resuming.
+    ///
+    /// # Errors
+    /// Whatever `load` says, and [`Error::Backend`].
+    pub fn start_from<E: From<Error>>(mut self, load: impl FnOnce(&VarStore) -> Result<(), E>) -> Result<Self, E> {
+        load(&self.store)?;
+        if let Some((_, averaged)) = &mut self.averaged {
+            averaged.copy(&self.store).map_err(Error::from)?;
+        }
+        Ok(self)
+    }
+
     /// Whom the network learns from beside the labels, as [`TrainConfig::distillation`] says: a function that gives logits
     /// `[batch, classes]` for the very batch of inputs `[batch, …]` that the network is about to see, changed and mixed. A
     /// network is one by `|inputs| network.forward(inputs, false)`. With small pictures on, it sees whole ones. Checkpoints
