@@ -1,7 +1,10 @@
 //! The face predictor.
 
 use std::fmt;
+use std::fs::File;
+use std::io::Read;
 use std::path::Path;
+use std::sync::Arc;
 
 use emotion_core::{BoxError, EmotionModel, LabelSet, Scores};
 use face_prep::{Filter, resize};
@@ -11,22 +14,31 @@ use model_kit::generator::seeded;
 use model_kit::layers::Network;
 use model_kit::weights::Weights;
 use tch::nn::VarStore;
-use tch::{Kind, Tensor, no_grad};
+use tch::{CModule, Kind, Tensor, no_grad};
 
+use crate::arch::{Arch, Script};
 use crate::config::ModelConfig;
 use crate::dataset::SIDE;
 use crate::error::{Error, Result};
 
-/// Pictures that go through the network together: more gain nothing on a processor and cost memory.
+/// Pictures that go through the network together on a processor: more gain nothing and cost memory.
 const BATCH: usize = 64;
+
+/// The same on a GPU, which wants more work at once.
+const GPU_BATCH: usize = 512;
+
+/// What a TorchScript file starts with, for it is a ZIP archive.
+const ZIP: &[u8; 4] = b"PK\x03\x04";
 
 /// Reads the expression of faces cut out of pictures, framed as FER-2013 frames them.
 ///
 /// Made for inference: batch norms are merged into the convolutions, no gradients are kept, and the answers are
-/// calibrated by the temperature in the weights file. It is `Send` but not `Sync`: give each thread its own.
+/// calibrated by the temperature in the weights file. Threads may predict with one model at the same time, and a clone
+/// shares the weights of its original.
 ///
-/// LibTorch uses as many threads as there are cores unless [`model_kit::device::set_threads`] says otherwise; a program
-/// that keeps cores busy with other work is faster with fewer.
+/// LibTorch uses as many threads as there are cores, for each of the callers, unless [`model_kit::device::set_threads`] says
+/// otherwise; a program that keeps cores busy with other work is faster with fewer, and one that predicts in as many
+/// threads as there are cores with one.
 ///
 /// ```no_run
 /// use fer_model::FerModel;
@@ -37,8 +49,9 @@ const BATCH: usize = 64;
 /// println!("{emotion} with {:.0} %", 100.0 * probability);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
+#[derive(Clone)]
 pub struct FerModel {
-    network: Box<dyn Network>,
+    network: Arc<dyn Network>,
     config: ModelConfig,
     device: tch::Device,
     mirror: bool,
@@ -75,11 +88,12 @@ impl FerModel {
         Err(Error::NotEmbedded)
     }
 
-    /// Reads a model file, such as `train_fer` writes, onto the processor.
+    /// Reads a model file onto the processor: safetensors such as `train_fer` writes, or a TorchScript file `model.pt` with
+    /// `model.pt.json` beside it ([`ModelConfig::beside_script`]).
     ///
     /// # Errors
     /// [`Error::Model`] for a file that cannot be read or whose tensors do not fit, [`Error::NoModel`] for one that does
-    /// not say what it is.
+    /// not say what it is, or does not give one logit per label.
     pub fn load(path: impl AsRef<Path>) -> Result<Self> {
         Self::load_on(path, Device::Cpu)
     }
@@ -89,7 +103,15 @@ impl FerModel {
     /// # Errors
     /// As [`load`](Self::load), and [`Error::Model`] for a device that is not there.
     pub fn load_on(path: impl AsRef<Path>, device: Device) -> Result<Self> {
-        Self::from_weights(&Weights::open(path.as_ref())?, device)
+        let path = path.as_ref();
+        let mut start = [0; ZIP.len()];
+        // What cannot be opened or is shorter is no ZIP archive; the reader of weights says what is wrong with it.
+        let zip = File::open(path).and_then(|mut file| file.read_exact(&mut start)).is_ok_and(|()| start == *ZIP);
+        if zip {
+            Self::from_script(path, ModelConfig::beside_script(path)?, device)
+        } else {
+            Self::from_weights(&Weights::open(path)?, device)
+        }
     }
 
     /// A model of weights with a [`ModelConfig`] in their metadata.
@@ -104,7 +126,37 @@ impl FerModel {
         weights.load_into(&store)?;
         store.freeze();
         network.fold()?;
-        Ok(Self { network, config, device, mirror: false, side: SIDE as u32 })
+        Ok(Self { network: Arc::from(network), config, device, mirror: false, side: SIDE as u32 })
+    }
+
+    /// Any network in a TorchScript file, with what the file does not say. The network is run once to see what it gives.
+    ///
+    /// # Errors
+    /// [`Error::InvalidConfig`] when `config.arch` is not [`Arch::TorchScript`], [`Error::NoModel`] for a file that LibTorch
+    /// cannot read or run or that does not give one logit per label, [`Error::Model`] for a device that is not there.
+    pub fn from_script(path: impl AsRef<Path>, config: ModelConfig, device: Device) -> Result<Self> {
+        let path = path.as_ref();
+        let Arch::TorchScript(input) = &config.arch else {
+            return Err(Error::InvalidConfig {
+                field: "arch",
+                expected: "torch_script, for a TorchScript file".to_owned(),
+                got: config.arch.to_string(),
+            });
+        };
+        let wrong = |reason: String| Error::NoModel { path: path.to_owned(), reason };
+        let device = device.open()?;
+        let unusable = |error: tch::TchError| wrong(format!("LibTorch cannot use it: {error}"));
+        let mut module = CModule::load_on_device(path, device).map_err(unusable)?;
+        module.f_set_eval().map_err(unusable)?;
+        let network = Script::new(module, input.clone());
+        let side =
+            u32::try_from(input.side).map_err(|_| wrong(format!("a picture cannot be {} pixels wide", input.side)))?;
+        let picture = Tensor::f_zeros([2, 1, i64::from(side), i64::from(side)], (Kind::Float, device))?;
+        let output = no_grad(|| network.forward(&picture, false)).map_err(unusable)?.size();
+        if output != [2, config.labels.len() as i64] {
+            return Err(wrong(format!("it gives {output:?} for two pictures and {} labels", config.labels.len())));
+        }
+        Ok(Self { network: Arc::new(network), config, device, mirror: false, side })
     }
 
     /// Whether each face is also seen mirrored and the answers averaged: slightly more accurate at twice the time.
@@ -153,11 +205,33 @@ impl FerModel {
     /// [`Error::Picture`] for a picture without pixels, [`Error::Model`] for a failing backend, [`Error::Scores`] when
     /// the network's answer is not finite.
     pub fn predict_batch(&self, faces: &[GrayImage]) -> Result<Vec<Scores>> {
-        let mut scores = Vec::with_capacity(faces.len());
-        let width = (self.side * self.side) as usize;
-        let mut pixels = vec![0.0; BATCH.min(faces.len()) * width];
-        for batch in faces.chunks(BATCH) {
-            for (face, values) in batch.iter().zip(pixels.chunks_exact_mut(width)) {
+        let temperature = f64::from(self.config.temperature);
+        let rows = self.run(faces, |input| self.network.forward(input, false)?.f_div_scalar(temperature))?;
+        rows.iter().map(|logits| Ok(Scores::from_logits(&self.config.labels, logits)?)).collect()
+    }
+
+    /// What the network's last layer sees of each face: numbers that describe its expression, as many for every face, for
+    /// other classifiers to work on (256 for the pretrained model). Those of a TorchScript file are its logits.
+    ///
+    /// # Errors
+    /// As [`predict_batch`](Self::predict_batch).
+    pub fn embed(&self, faces: &[GrayImage]) -> Result<Vec<Vec<f32>>> {
+        self.run(faces, |input| self.network.features(input, false))
+    }
+
+    /// The rows that `compute` makes of the faces, one for each.
+    fn run(
+        &self,
+        faces: &[GrayImage],
+        compute: impl Fn(&Tensor) -> Result<Tensor, tch::TchError>,
+    ) -> Result<Vec<Vec<f32>>> {
+        let together = if self.device.is_cuda() { GPU_BATCH } else { BATCH };
+        let side = i64::from(self.side);
+        let area = (self.side * self.side) as usize;
+        let mut rows = Vec::with_capacity(faces.len());
+        let mut pixels = vec![0.0; together.min(faces.len()) * area];
+        for batch in faces.chunks(together) {
+            for (face, values) in batch.iter().zip(pixels.chunks_exact_mut(area)) {
                 if face.dimensions() == (self.side, self.side) {
                     self.config.normalisation.apply(face.as_raw(), values);
                 } else {
@@ -165,27 +239,20 @@ impl FerModel {
                     self.config.normalisation.apply(face.as_raw(), values);
                 }
             }
-            let logits = self.logits(&pixels[..batch.len() * width])?;
-            for logits in logits.chunks_exact(self.config.labels.len()) {
-                scores.push(Scores::from_logits(&self.config.labels, logits)?);
-            }
+            let input = Tensor::f_from_slice(&pixels[..batch.len() * area])?;
+            let input = input.f_view([-1, 1, side, side])?.f_to_device(self.device)?;
+            let output = no_grad(|| {
+                let output = compute(&input)?;
+                if !self.mirror {
+                    return Ok(output);
+                }
+                output.f_add(&compute(&input.f_flip([3])?)?)?.f_mul_scalar(0.5)
+            })?;
+            let width = output.size().last().map_or(1, |&width| width.max(1) as usize);
+            let output = output.f_to_kind(Kind::Float)?.f_flatten(0, -1)?.f_to_device(tch::Device::Cpu)?;
+            rows.extend(Vec::<f32>::try_from(output)?.chunks_exact(width).map(<[f32]>::to_vec));
         }
-        Ok(scores)
-    }
-
-    /// The network's outputs divided by the temperature, one row per face.
-    fn logits(&self, pixels: &[f32]) -> Result<Vec<f32>> {
-        let side = i64::from(self.side);
-        let input = Tensor::f_from_slice(pixels)?.f_view([-1, 1, side, side])?.f_to_device(self.device)?;
-        let logits = no_grad(|| {
-            let mut logits = self.network.forward(&input, false)?;
-            if self.mirror {
-                let mirrored = self.network.forward(&input.f_flip([3])?, false)?;
-                logits = logits.f_add(&mirrored)?.f_mul_scalar(0.5)?;
-            }
-            logits.f_div_scalar(f64::from(self.config.temperature))?.f_to_kind(Kind::Float)?.f_flatten(0, -1)
-        })?;
-        Ok(Vec::try_from(logits.f_to_device(tch::Device::Cpu)?)?)
+        Ok(rows)
     }
 }
 

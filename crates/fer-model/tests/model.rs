@@ -10,6 +10,7 @@ use image::{GrayImage, Luma};
 use model_kit::device::Device;
 use model_kit::weights::Weights;
 use tch::nn::VarStore;
+use tch::{Kind, Tensor};
 
 /// Weights of a small network as it comes out of its initialisation.
 fn weights() -> Weights {
@@ -77,6 +78,93 @@ fn files_that_are_no_face_model_are_told_apart() {
     assert!(matches!(error, Error::Model { source: model_kit::Error::Weights { .. } }), "{error:?}");
 
     assert!(FerModel::load("/nowhere/model.safetensors").is_err());
+}
+
+#[test]
+fn threads_share_one_model() {
+    let model = FerModel::from_weights(&weights(), Device::Cpu).unwrap();
+    let faces: Vec<GrayImage> = (0..40).map(|seed| face(48, seed)).collect();
+    let alone = model.predict_batch(&faces).unwrap();
+    let clone = model.clone();
+    std::thread::scope(|scope| {
+        let threads: Vec<_> =
+            [&model, &model, &clone, &clone].map(|model| scope.spawn(|| model.predict_batch(&faces).unwrap())).into();
+        for thread in threads {
+            assert_eq!(thread.join().unwrap(), alone);
+        }
+    });
+}
+
+#[test]
+fn embeddings_are_what_the_last_layer_sees() {
+    let weights = weights();
+    let model = FerModel::from_weights(&weights, Device::Cpu).unwrap();
+    let faces: Vec<GrayImage> = (0..3).map(|seed| face(48, seed)).collect();
+    let rows = model.embed(&faces).unwrap();
+    assert_eq!(rows.iter().map(Vec::len).collect::<Vec<_>>(), [16; 3]);
+    for (row, scores) in rows.iter().zip(model.predict_batch(&faces).unwrap()) {
+        let logits =
+            Tensor::from_slice(row).linear(&weights.tensors["head.weight"], Some(&weights.tensors["head.bias"]));
+        let expected = Vec::<f32>::try_from(logits.softmax(-1, Kind::Float)).unwrap();
+        for (got, want) in scores.values().iter().zip(expected) {
+            assert!((got - want).abs() < 1e-6);
+        }
+    }
+    assert!(model.embed(&[]).unwrap().is_empty());
+}
+
+/// Two TorchScript files that PyTorch wrote (`data/torchscript/generate.py`).
+fn script(name: &str) -> std::path::PathBuf {
+    std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/torchscript").join(name)
+}
+
+#[test]
+fn torchscript_files_load() {
+    // One that takes grey pictures of 48×48, and one that takes three channels of 64×64.
+    for name in ["grey.pt", "colour.pt"] {
+        let model = FerModel::load(script(name)).unwrap();
+        assert_eq!(*model.labels(), LabelSet::face7());
+        // Its logits are the mean of the standardised pixels times 0, 1, …, 6.
+        let pixel = |value: u8| (f32::from(value) / 255.0 - 0.5) / 0.25;
+        let faces = [GrayImage::from_pixel(48, 48, Luma([200])), GrayImage::from_pixel(90, 90, Luma([20]))];
+        for (scores, value) in model.predict_batch(&faces).unwrap().iter().zip([200, 20]) {
+            let expected: Vec<f32> = (0..7).map(|class| (class as f32 * pixel(value)).exp()).collect();
+            let sum: f32 = expected.iter().sum();
+            for (got, want) in scores.values().iter().zip(expected) {
+                assert!((got - want / sum).abs() < 1e-5, "{name}: {scores:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn torchscript_files_that_do_not_fit_are_told_apart() {
+    let reason = |result: Result<FerModel, Error>| match result {
+        Err(Error::NoModel { reason, .. }) => reason,
+        other => panic!("expected no model, got {other:?}"),
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let copy = folder.path().join("copy.pt");
+    std::fs::copy(script("grey.pt"), &copy).unwrap();
+    assert!(reason(FerModel::load(&copy)).contains("copy.pt.json"));
+
+    let beside = folder.path().join("copy.pt.json");
+    std::fs::write(
+        &beside,
+        r#"{"name": "x", "labels": ["happy", "sad"], "normalisation": {"mean": 0, "deviation": 1}}"#,
+    )
+    .unwrap();
+    assert!(reason(FerModel::load(&copy)).contains("[2, 7]"));
+    std::fs::write(&beside, r#"{"name": "x", "labels": ["happy"], "normalisation": {"mean": 0, "deviation": 0}}"#)
+        .unwrap();
+    assert!(reason(FerModel::load(&copy)).contains("above 0"));
+    let text = std::fs::read_to_string(script("grey.pt.json")).unwrap();
+    std::fs::write(&beside, text.replace("\"batch\", 1, 48, 48", "\"batch\", 2304")).unwrap();
+    assert!(reason(FerModel::load(&copy)).contains("side, side"));
+
+    std::fs::write(&beside, &text).unwrap();
+    std::fs::write(&copy, b"PK\x03\x04 and then nothing of use").unwrap();
+    assert!(reason(FerModel::load(&copy)).contains("LibTorch"));
 }
 
 #[cfg(feature = "pretrained")]

@@ -7,6 +7,7 @@ mod inception_v3;
 mod mini_genie;
 mod mlp;
 mod realtime;
+mod script;
 mod sequence;
 mod transfer;
 
@@ -17,6 +18,8 @@ pub use inception_v3::{InceptionConfig, InceptionV3};
 pub use mini_genie::MiniGenieCnn;
 pub use mlp::Mlp;
 pub use realtime::RealtimeCnn;
+pub(crate) use script::Script;
+pub use script::ScriptConfig;
 pub use sequence::RowSequence;
 pub use transfer::load_backbone;
 
@@ -25,6 +28,7 @@ use std::str::FromStr;
 
 use model_kit::layers::{Cell, Network, Result};
 use serde::{Deserialize, Serialize};
+use tch::TchError;
 use tch::nn::Path;
 
 use crate::error::Error;
@@ -63,6 +67,8 @@ pub enum Arch {
     Rnn,
     /// See [`RowSequence`], with LSTM cells.
     Lstm,
+    /// Whatever stands in a TorchScript file: it is loaded ([`FerModel::load`](crate::FerModel::load)), never built.
+    TorchScript(ScriptConfig),
 }
 
 impl Default for Arch {
@@ -101,7 +107,7 @@ impl Arch {
     /// Builds the network for 48×48 grey pictures.
     ///
     /// # Errors
-    /// LibTorch's.
+    /// LibTorch's, and one for [`Arch::TorchScript`].
     pub fn build(&self, path: &Path, classes: usize) -> Result<Box<dyn Network>> {
         let classes = classes as i64;
         Ok(match self {
@@ -114,6 +120,9 @@ impl Arch {
             Self::Mlp => Box::new(Mlp::new(path, classes)?),
             Self::Rnn => Box::new(RowSequence::new(path, Cell::Tanh, classes)?),
             Self::Lstm => Box::new(RowSequence::new(path, Cell::Lstm, classes)?),
+            Self::TorchScript(_) => {
+                return Err(TchError::Torch("the network of a TorchScript file is loaded, not built".into()));
+            }
         })
     }
 }
@@ -136,6 +145,7 @@ impl fmt::Display for Arch {
             Self::Mlp => "mlp",
             Self::Rnn => "rnn",
             Self::Lstm => "lstm",
+            Self::TorchScript(_) => "torch_script",
         })
     }
 }

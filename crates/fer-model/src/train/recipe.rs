@@ -108,7 +108,7 @@ impl Recipe {
         };
         let moved = AugmentConfig { flip: 0.5, rotation: 10.0, shift: 0.1, zoom: [0.9, 1.1], ..AugmentConfig::none() };
         let (augment, train) = match arch {
-            Arch::Compact(_) => return Self { arch, ..Self::default() },
+            Arch::Compact(_) | Arch::TorchScript(_) => return Self { arch, ..Self::default() },
             Arch::AttentionCnn(_) => (
                 AugmentConfig::none(),
                 TrainConfig {
