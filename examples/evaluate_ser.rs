@@ -35,6 +35,7 @@ use ser_model::corpus::split::from_saved;
 use ser_model::corpus::{Clip, Corpus};
 use ser_model::dataset::{Sound, decode};
 use ser_model::evaluate::{Answers, Condition, Row, Table, in_noise};
+use ser_model::input::missing_bytes;
 use serde_json::{Value, json};
 
 #[derive(Parser)]
@@ -98,6 +99,8 @@ struct LeftOut {
     tied_votes: usize,
     unreadable: usize,
     other_emotion: usize,
+    /// Not left out, but read only as far as they go.
+    cut_off: Vec<String>,
 }
 
 /// One model's answers in quiet, and in each noise.
@@ -137,6 +140,11 @@ fn main() -> Result<()> {
         let left_out = left_out.json(quiet.unanswered());
         remarks.push(format!("left out: {left_out}\n"));
         evaluation.notes.insert("left_out".to_owned(), left_out);
+    }
+    if !left_out.cut_off.is_empty() {
+        let files = &left_out.cut_off;
+        remarks.push(format!("cut off, and read as far as they go: {} files: {}\n", files.len(), files.join(", ")));
+        evaluation.notes.insert("cut_off".to_owned(), json!(files));
     }
 
     let speakers = quiet.by("by speaker", |clip| {
@@ -287,6 +295,9 @@ fn ask(
             eprintln!("left out {}: {}", file.path.display(), file.reason);
         }
         for sound in sounds {
+            if missing_bytes(&sound.clip.path)? > 0 {
+                left_out.cut_off.push(sound.clip.key());
+            }
             for (number, (model, heard)) in models.iter().zip(&mut heard).enumerate() {
                 let known = heard.quiet.ask(model, &sound)?;
                 // The tables by corpus are the other models' only ones.
@@ -330,7 +341,7 @@ impl LeftOut {
     }
 
     fn json(&self, no_speech: usize) -> Value {
-        let Self { unknown_name, tied_votes, unreadable, other_emotion } = self;
+        let Self { unknown_name, tied_votes, unreadable, other_emotion, .. } = self;
         json!({
             "unknown_name": unknown_name,
             "tied_votes": tied_votes,

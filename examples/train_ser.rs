@@ -47,6 +47,7 @@ use ser_model::corpus::split::{NamedFold, Protocol};
 use ser_model::corpus::{Clip, Corpus, RAVDESS_FOLDS};
 use ser_model::dataset::{Sound, decode};
 use ser_model::evaluate::{Answers, Table};
+use ser_model::input::missing_bytes;
 use ser_model::train::{Recipe, Run, train, train_leaky};
 use ser_parts::{Parts, actors, without_calm};
 use serde_json::json;
@@ -166,7 +167,15 @@ impl<'a> Session<'a> {
         for file in &skipped {
             eprintln!("left out {}: {}", file.path.display(), file.reason);
         }
-        eprintln!("{} clips, {} left out because they cannot be read", sounds.len(), skipped.len());
+        let mut cut_off = 0;
+        for sound in &sounds {
+            if missing_bytes(&sound.clip.path)? > 0 {
+                eprintln!("cut off, and read as far as it goes: {}", sound.clip.path.display());
+                cut_off += 1;
+            }
+        }
+        let left_out = skipped.len();
+        eprintln!("{} clips, {cut_off} of them cut off; {left_out} left out because they cannot be read", sounds.len());
         std::fs::create_dir_all(&options.out).with_context(|| format!("cannot create {}", options.out.display()))?;
         std::fs::write(options.out.join("recipe.json"), serde_json::to_string_pretty(&recipe)?)?;
         let clips = sounds.iter().map(|sound| sound.clip.clone()).collect();

@@ -4,6 +4,8 @@
 //! corpus by its bandwidth. The mel bands end well below 8 kHz, where resampling filters differ, so that a 48 kHz
 //! recording and its 16 kHz copy give nearly the same answer.
 
+use std::fs::File;
+use std::io::Read;
 use std::path::Path;
 
 use audio_features::{MelConfig, MelSpectrogram, Precision, StftConfig};
@@ -43,6 +45,27 @@ pub fn to_model_rate(samples: &[f32], sample_rate: u32) -> Result<Vec<f32>, Erro
 pub fn load(path: &Path) -> Result<Vec<f32>, Error> {
     let audio = audio_features::load(path).map_err(|source| Error::Decode { path: path.into(), source })?;
     to_model_rate(&audio.to_mono(), audio.sample_rate)
+}
+
+/// How many bytes a WAV file lacks of what its header promises: it was cut off, and [`load`] reads it as far as it goes. 0
+/// for whole files, for headers that promise nothing (a writer that could not come back to them leaves 0 or the largest
+/// number), and for what is no WAV file.
+///
+/// # Errors
+/// [`Error::Io`] when the file cannot be read.
+pub fn missing_bytes(path: &Path) -> Result<u64, Error> {
+    let on_io = |source| Error::Io { path: path.into(), source };
+    let mut file = File::open(path).map_err(on_io)?;
+    let length = file.metadata().map_err(on_io)?.len();
+    let mut header = Vec::with_capacity(12);
+    file.by_ref().take(12).read_to_end(&mut header).map_err(on_io)?;
+    Ok(match header.as_slice() {
+        [b'R', b'I', b'F', b'F', size @ .., b'W', b'A', b'V', b'E'] => {
+            let size = size.try_into().map_or(0, u32::from_le_bytes);
+            if size == u32::MAX { 0 } else { (u64::from(size) + 8).saturating_sub(length) }
+        }
+        _ => 0,
+    })
 }
 
 /// Refuses empty sound and samples that are not finite.

@@ -234,7 +234,7 @@ fn train_on_prepared(
 /// What the leaky procedure came to.
 #[derive(Debug)]
 pub struct Leaky {
-    /// The course of the training; its validation figures are on the held-out samples.
+    /// The course of the training, which sees nothing of the held-out samples.
     pub report: Report,
     /// The network's answers on the held-out samples after the last step: the figure that the papers print.
     pub confusion: Confusion,

@@ -11,7 +11,7 @@ use ser_model::cache::Cache;
 use ser_model::corpus::Corpus;
 use ser_model::dataset::{Sound, decode};
 use ser_model::features::{Extractor, FeatureConfig, TrackConfig};
-use ser_model::input::LogMelConfig;
+use ser_model::input::{LogMelConfig, missing_bytes};
 
 /// Syllables of a voice at 180 Hz, one second.
 fn voice(rate: u32) -> Vec<f32> {
@@ -142,6 +142,12 @@ fn every_bad_file_is_named_and_every_odd_one_is_read() {
         assert!((rms(got) / rms(want) - 1.0).abs() < 0.03, "{name}: {} against {}", rms(got), rms(want));
         assert!(got.len().abs_diff(want.len()) <= 160, "{name}: {} against {}", got.len(), want.len());
     }
+    // What was cut off is told; what never said how long it is, and what is no WAV file, was not.
+    let cut: Vec<_> = scan.clips.iter().filter(|clip| missing_bytes(&clip.path).unwrap() > 0).collect();
+    let names: Vec<_> = cut.iter().map(|clip| clip.path.file_name().unwrap().to_str().unwrap()).collect();
+    assert_eq!(names, ["cut_in_half.wav", "header_only.wav"]);
+    assert_eq!(missing_bytes(&cut[0].path).unwrap(), 16_022);
+    assert!(missing_bytes(Path::new("/none.wav")).is_err());
     features_are_finite(&sounds);
     #[cfg(feature = "pretrained")]
     answers_are_none_or_probabilities(&sounds);
