@@ -271,7 +271,9 @@ pub fn train_leaky(
     let statistics = samples.statistics();
     samples.standardize(&statistics);
     held_out.standardize(&statistics);
-    let trained = fit(recipe, run, recipe.standardized(statistics), &samples, Some(&held_out), &[], callbacks)?;
+    // The learning rate follows the training loss, as in the honest protocols.
+    let unwatched = None::<&Prepared>;
+    let trained = fit(recipe, run, recipe.standardized(statistics), &samples, unwatched, &[], callbacks)?;
     let mut confusion = Confusion::new(&recipe.labels);
     for (features, emotion) in held_out.iter().map(|(features, class)| (features, recipe.labels.iter().nth(class))) {
         let emotion = emotion.unwrap_or_else(|| unreachable!("the targets are made of these labels"));
