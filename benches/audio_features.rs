@@ -126,13 +126,20 @@ fn others(group: &mut BenchmarkGroup<'_, WallTime>, samples: &[f32]) {
     run(group, "spectral_flatness", "", || af::spectral_flatness(black_box(s), 1e-10, 2.0));
     run(group, "spectral_contrast", "", || af::spectral_contrast(black_box(s), &freq, &ContrastConfig::default()));
     run(group, "poly_features", "", || af::poly_features(black_box(s), &freq, 1));
+    let peaks = af::PiptrackConfig { sr: SR as f64, ..af::PiptrackConfig::default() };
+    run(group, "piptrack", "", || af::piptrack(black_box(s), &peaks));
+    run(group, "estimate_tuning", "", || af::estimate_tuning(black_box(s), &peaks, 0.01, 12));
+    let classes = s.slice_move(ndarray::s![..12, ..]);
+    run(group, "tonnetz", "", || af::tonnetz(black_box(classes)));
     drop(magnitude);
 
     run(group, "zcr", "", || af::zero_crossing_rate(black_box(samples), &ZcrConfig::default()));
     run(group, "rms", "", || af::rms(black_box(samples), &RmsConfig::default()));
     run(group, "resample", "", || af::resample(black_box(samples), SR as u32, 16_000));
     run(group, "preemphasis", "", || af::preemphasis(black_box(samples), 0.97));
+    run(group, "zero_crossings", "", || af::zero_crossings(black_box(samples), &af::CrossingConfig::default()));
     run(group, "trim", "", || af::trim(black_box(samples), &SilenceConfig::default()));
+    run(group, "split", "", || af::split(black_box(samples), &SilenceConfig::default()));
     run(group, "add_noise", "", || add_noise(black_box(samples), 20.0, Noise::White, 7));
     let yin = YinConfig { sr: SR as f64, fmin: 65.0, fmax: 500.0, ..YinConfig::default() };
     run(group, "yin", "", || af::yin(black_box(samples), &yin));

@@ -1,7 +1,8 @@
 //! This crate's side of the comparison with librosa: `cargo xtask bench-librosa` builds it and asks it.
 //!
 //! ```text
-//! audio_peers CLIP [--threads N]      answers "FEATURE/MODE REPEATS" with seconds (see peers/serve.rs)
+//! audio_peers CLIP [--threads N]      answers "FEATURE/MODE REPEATS" with seconds (see peers/serve.rs); of several threads
+//!                                     also "FEATURE/MODE@1 REPEATS", those of one
 //! audio_peers CLIP --memory FEATURE   prints the bytes that FEATURE needs at most beyond its output, and the output's
 //! ```
 //!
@@ -54,16 +55,34 @@ fn main() -> Result<()> {
         println!("{extra} {output}");
         return Ok(());
     }
+    let threads = match &arguments[..] {
+        [_, option, threads] if option == "--threads" => threads.parse()?,
+        _ => 1,
+    };
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build()?;
     let mut contestants = vec![
         Contestant::new("floor/f32", floor::<f32>(&samples)),
         Contestant::new("floor/f64", floor::<f64>(&samples)),
     ];
     for feature in FEATURES {
         for (mode, precision) in [("parity", Precision::Parity), ("fast", Precision::Fast)] {
-            let mut call = feature_call(feature, precision)?;
-            let samples = &samples;
-            contestants.push(Contestant::new(format!("{feature}/{mode}"), move || {
-                black_box(call(black_box(samples)));
+            let (samples, pool) = (&samples, &pool);
+            let mut one = feature_call(feature, precision)?;
+            let mut several = if threads > 1 { parallel_call(feature, precision)? } else { None };
+            let name = format!("{feature}/{mode}");
+            if threads > 1 {
+                let mut one = feature_call(feature, precision)?;
+                contestants.push(Contestant::new(format!("{name}@1"), move || {
+                    black_box(one(black_box(samples)));
+                }));
+            }
+            contestants.push(Contestant::new(name, move || match &mut several {
+                Some(call) => {
+                    pool.install(|| call(black_box(samples)));
+                }
+                None => {
+                    black_box(one(black_box(samples)));
+                }
             }));
         }
     }
@@ -78,6 +97,8 @@ fn read(path: &Path) -> Result<Vec<f32>> {
 /// What a call returns, kept until the caller drops it, with the bytes that it takes.
 type Output = (Box<dyn std::any::Any>, usize);
 type Call = Box<dyn FnMut(&[f32]) -> Output>;
+/// The same, called within a pool of threads.
+type ParallelCall = Box<dyn FnMut(&[f32]) -> usize + Send>;
 
 fn output<T: 'static>(value: T, elements: usize, size: usize) -> Output {
     (Box::new(value), elements * size)
@@ -136,6 +157,28 @@ fn feature_call(feature: &str, precision: Precision) -> Result<Call> {
         }
         _ => bail!("there is no feature {feature}"),
     })
+}
+
+/// A planned feature that works on the frames of a long clip with several threads; `None` for the others.
+fn parallel_call(feature: &str, precision: Precision) -> Result<Option<ParallelCall>> {
+    let stft = StftConfig { precision, ..StftConfig::default() };
+    let mel = MelConfig { stft: stft.clone(), ..MelConfig::default() };
+    Ok(Some(match feature {
+        "mel" => {
+            let plan = MelSpectrogram::new(&mel)?;
+            Box::new(move |y| black_box(plan.par_process(y).expect("the clip is sound")).len())
+        }
+        "mfcc" => {
+            let plan = Mfcc::new(&MfccConfig { mel, ..MfccConfig::default() })?;
+            Box::new(move |y| black_box(plan.par_process(y).expect("the clip is sound")).len())
+        }
+        "chroma_0" | "chroma" => {
+            let tuning = (feature == "chroma_0").then_some(0.0);
+            let plan = Chroma::new(&ChromaConfig { stft, tuning, ..ChromaConfig::default() })?;
+            Box::new(move |y| black_box(plan.par_process(y).expect("the clip is sound")).len())
+        }
+        _ => return Ok(None),
+    }))
 }
 
 /// The 162-vectors of the clip, of a noisy copy, and of a copy that is stretched and shifted, one after the other.

@@ -3,6 +3,7 @@
     cargo xtask bench-librosa [--seconds 3 600] [--rounds N] [--only mel mfcc] [--torchaudio] [--memory] [--threads N]
 
 Everybody gets the same clip: speech-like, made here from a fixed seed, f32, 22,050 Hz; librosa's defaults everywhere.
+With several threads the features that can use them on one clip do (mel, mfcc, chroma), and those of one thread stand beside.
 audio-features and torchaudio plan once and compute often, as their users do; librosa has no plans.
 """
 
@@ -114,6 +115,8 @@ def speed(program, seconds, path, options):
             columns["torchaudio"] = timed(torch_calls[feature])
         for mode in ("parity", "fast"):
             columns[mode] = rust.contestant(f"{feature}/{mode}")
+            if options.threads > 1:
+                columns[f"{mode}, one thread"] = rust.contestant(f"{feature}/{mode}@1")
         rows[NAMES[feature]] = columns
     times = measure(rows, options.rounds or (15 if seconds < 60 else 5))
     rust.close()
@@ -122,6 +125,9 @@ def speed(program, seconds, path, options):
         found.update(floors)
     columns = ["librosa", *(["torchaudio"] if torch_calls else []), "parity", "fast"]
     ratios = [("librosa", "parity"), ("librosa", "fast"), ("parity", "floor f64"), ("fast", "floor f32")]
+    if options.threads > 1:
+        columns += ["parity, one thread", "fast, one thread"]
+        ratios += [("parity, one thread", "parity"), ("fast, one thread", "fast")]
     if torch_calls:
         ratios.insert(2, ("torchaudio", "fast"))
     print(f"\n{seconds:g} s, {options.threads} thread{'s' if options.threads > 1 else ''}: medians (minima)\n")

@@ -216,7 +216,7 @@ impl Chroma {
             self.stft().spectrogram_blocks(&signal, frames, 2.0, |block| self.collect_peaks(&block, &mut work))?;
             Ok(ndarray::arr0(()))
         })?;
-        let tuned = Self::new(&ChromaConfig { tuning: Some(self.heard_tuning(&mut work)?), ..self.config().clone() })?;
+        let tuned = Self::new(&ChromaConfig { tuning: Some(self.heard_tuning(&mut work)), ..self.config().clone() })?;
         each_channel(signals, |samples| tuned.process(samples))
     }
 }

@@ -7,14 +7,14 @@ use ndarray::{Array2, ArrayView2, ArrayViewMut2};
 use crate::convert::hz_to_octs;
 use crate::error::{Error, Result};
 use crate::frame::LONGEST_FRAME;
-use crate::lanes::{Block, Lanes, blocks_of, store};
+use crate::lanes::{Block, LANES, Lanes, blocks_of, store};
 use crate::linalg::{GROUP, multiply_bins};
 use crate::mel::check_rate;
 use crate::normalize::Norm;
 use crate::sample::{Sample, check_finite};
 use crate::scratch::Pool;
 use crate::stft::{Framed, Stft, StftConfig};
-use crate::tuning::{PeakFinder, Peaks, PiptrackConfig};
+use crate::tuning::{Deviations, PeakFinder, Peaks, PiptrackConfig};
 
 /// Settings of a chroma filter bank, by librosa's names and with its defaults.
 #[derive(Debug, Clone, PartialEq)]
@@ -240,6 +240,7 @@ pub struct Chroma {
     stft: Stft,
     design: FilterDesign,
     finder: PeakFinder,
+    deviations: Deviations,
     pool: Pool,
 }
 
@@ -259,6 +260,8 @@ pub(crate) struct ChromaWork<T> {
     weights: Vec<f64>,
     bank: Bank<T>,
     peaks: Peaks<T>,
+    /// Whether to keep even the peaks that are clear of the median.
+    keeps_all: bool,
     classes: Vec<Lanes<T>>,
     frame: Vec<T>,
 }
@@ -266,6 +269,13 @@ pub(crate) struct ChromaWork<T> {
 impl<T: Sample> ChromaWork<T> {
     pub(crate) fn forget_peaks(&mut self) {
         self.peaks.clear();
+        self.keeps_all = false;
+    }
+
+    /// For a second try, when the first one kept too few.
+    pub(crate) fn forget_peaks_and_keep_all(&mut self) {
+        self.peaks.clear();
+        self.keeps_all = true;
     }
 }
 
@@ -293,7 +303,8 @@ impl Chroma {
             return Err(Error::config("tuning", "a finite number", tuning));
         }
         let finder = PeakFinder::new(&PiptrackConfig { sr: config.sr, ..PiptrackConfig::default() }, stft.n_bins())?;
-        Ok(Self { config: config.clone(), stft, design, finder, pool: Pool::default() })
+        let deviations = Deviations::new(0.01, config.n_chroma)?;
+        Ok(Self { config: config.clone(), stft, design, finder, deviations, pool: Pool::default() })
     }
 
     /// The settings it was planned with.
@@ -327,19 +338,20 @@ impl Chroma {
         self.stft.check_out(samples.len(), self.config.n_chroma, out.shape())?;
         let signal = self.stft.framed(samples)?;
         if let Some(tuning) = self.config.tuning {
-            return self.tuned(&signal, 0..signal.frames(), tuning, out);
+            return self.tuned(&signal, tuning, out);
         }
         let mut work = self.pool.take::<ChromaWork<T>>();
         let work = &mut *work;
         work.forget_peaks();
-        self.stft.spectrogram_twice(
-            &signal,
-            2.0,
-            work,
-            |work, block| self.collect_peaks(&block, work),
-            |work| self.tune_to_peaks(work),
-            |work, block| store(self.classes(&block, work), block.frames, block.first, &mut out),
-        )
+        let hear = |work: &mut ChromaWork<T>, block: Block<'_, Lanes<T>>| self.collect_peaks(&block, work);
+        let tune = |work: &mut ChromaWork<T>, more| self.tune_to_peaks(work, more);
+        let mut write = |work: &mut ChromaWork<T>, block: Block<'_, Lanes<T>>| {
+            store(self.classes(&block, work), block.frames, block.first, &mut out);
+        };
+        while !self.stft.spectrogram_twice(&signal, 2.0, work, hear, tune, &mut write)? {
+            work.forget_peaks_and_keep_all();
+        }
+        Ok(())
     }
 
     /// The classes of a spectrogram that is already there, shape `[n_bins, n_frames]` (librosa: `chroma_stft(S=...)`).
@@ -381,7 +393,7 @@ impl Chroma {
             None => {
                 work.forget_peaks();
                 blocks_of(spectrogram, &mut bins, |block| self.collect_peaks(&block, &mut work));
-                self.tune_to_peaks(&mut work)?;
+                self.tune_to_peaks(&mut work, false)?;
             }
         }
         blocks_of(spectrogram, &mut bins, |block| {
@@ -390,40 +402,59 @@ impl Chroma {
         Ok(())
     }
 
-    /// The classes of some frames of a signal, whose tuning is known.
-    pub(crate) fn tuned<T: Sample>(
-        &self,
-        signal: &Framed<'_, T>,
-        frames: Range<usize>,
-        tuning: f64,
-        mut out: ArrayViewMut2<'_, T>,
-    ) -> Result<()> {
-        let mut work = self.pool.take::<ChromaWork<T>>();
-        self.tune(&mut work, tuning)?;
-        let start = frames.start;
-        self.stft.spectrogram_blocks(signal, frames, 2.0, |block| {
-            store(self.classes(&block, &mut work), block.frames, block.first - start, &mut out);
+    /// The classes of a signal whose tuning is known.
+    fn tuned<T: Sample>(&self, signal: &Framed<'_, T>, tuning: f64, mut out: ArrayViewMut2<'_, T>) -> Result<()> {
+        self.visit(signal, 0..signal.frames(), LANES, Some(tuning), None, |first, frames, classes| {
+            store(classes, frames, first, &mut out);
         })
     }
 
-    /// The peaks of some frames of a signal.
-    #[cfg(feature = "rayon")]
-    pub(crate) fn peaks_of<T: Sample>(&self, signal: &Framed<'_, T>, frames: Range<usize>) -> Result<Peaks<T>> {
-        let mut peaks = Peaks::default();
-        self.stft.spectrogram_blocks(signal, frames, 2.0, |block| peaks.collect_block(&self.finder, &block))?;
-        Ok(peaks)
+    /// Goes through one block of frames in every `step`: calls `write(first frame, frames, classes)` with its classes by a
+    /// tuning, if there is one, and collects its peaks.
+    pub(crate) fn visit<T: Sample>(
+        &self,
+        signal: &Framed<'_, T>,
+        frames: Range<usize>,
+        step: usize,
+        tuning: Option<f64>,
+        mut peaks: Option<&mut Peaks<T>>,
+        mut write: impl FnMut(usize, usize, &[Lanes<T>]),
+    ) -> Result<()> {
+        let mut work = self.pool.take::<ChromaWork<T>>();
+        if let Some(tuning) = tuning {
+            self.tune(&mut work, tuning)?;
+        }
+        self.stft.spectrogram_every(signal, frames, step, 2.0, |block| {
+            if tuning.is_some() {
+                write(block.first, block.frames, self.classes(&block, &mut work));
+            }
+            if let Some(peaks) = &mut peaks {
+                peaks.collect_block(&self.finder, self.deviations, &block);
+            }
+        })
     }
 
     /// Adds the peaks of a block of frames to those found so far.
     pub(crate) fn collect_peaks<T: Sample>(&self, block: &Block<'_, Lanes<T>>, work: &mut ChromaWork<T>) {
-        work.peaks.collect_block(&self.finder, block);
+        work.peaks.collect_block(&self.finder, self.deviations, block);
     }
 
-    /// Tunes the bank by the peaks found so far, and returns the tuning.
-    pub(crate) fn tune_to_peaks<T: Sample>(&self, work: &mut ChromaWork<T>) -> Result<f64> {
-        let tuning = self.heard_tuning(work)?;
+    /// Tunes the bank by the peaks found so far, and returns the tuning; `None` when too few were kept. When `more` are to
+    /// come, keeps from now on only those that matter.
+    pub(crate) fn tune_to_peaks<T: Sample>(&self, work: &mut ChromaWork<T>, more: bool) -> Result<Option<f64>> {
+        let may_narrow = more && !work.keeps_all;
+        let Some(tuning) = self.learn(&mut work.peaks, may_narrow) else { return Ok(None) };
         self.tune(work, tuning)?;
-        Ok(tuning)
+        Ok(Some(tuning))
+    }
+
+    /// The tuning by some peaks, if enough of them were kept. From now on perhaps only those are kept that matter.
+    pub(crate) fn learn<T: Sample>(&self, peaks: &mut Peaks<T>, may_narrow: bool) -> Option<f64> {
+        let tuning = peaks.tuning(self.deviations)?;
+        if may_narrow {
+            peaks.narrow(self.deviations);
+        }
+        Some(tuning)
     }
 
     /// Working memory that holds no peaks yet, for a tuning over several signals.
@@ -431,9 +462,14 @@ impl Chroma {
         ChromaWork::default()
     }
 
-    /// The tuning by the peaks found so far.
-    pub(crate) fn heard_tuning<T: Sample>(&self, work: &mut ChromaWork<T>) -> Result<f64> {
-        work.peaks.tuning(0.01, self.config.n_chroma)
+    /// The tuning by all peaks found so far.
+    pub(crate) fn heard_tuning<T: Sample>(&self, work: &mut ChromaWork<T>) -> f64 {
+        self.tuning_of(&mut work.peaks)
+    }
+
+    /// The tuning by peaks of which none was left out.
+    pub(crate) fn tuning_of<T: Sample>(&self, peaks: &mut Peaks<T>) -> f64 {
+        peaks.tuning(self.deviations).unwrap_or(0.0)
     }
 
     pub(crate) fn tune<T: Sample>(&self, work: &mut ChromaWork<T>, tuning: f64) -> Result<()> {

@@ -196,13 +196,11 @@ pub(crate) fn floor_of_blocks<T: Sample>(
     Ok(maximum(&vectorized(Largest { values: bands }).0) - T::narrow(top_db))
 }
 
-/// Raises what lies below `floor` to it.
-pub(crate) fn raise_to<T: Sample>(bands: &mut [Lanes<T>], floor: T) {
-    vectorized(CutOff { bands, floor });
-}
-
 /// What counts as 0 dB.
-fn reference_value<T: Sample, I: Iterator<Item = T>>(values: impl Fn() -> I, reference: Reference) -> Result<f64> {
+pub(crate) fn reference_value<T: Sample, I: Iterator<Item = T>>(
+    values: impl Fn() -> I,
+    reference: Reference,
+) -> Result<f64> {
     if values().next().is_none() {
         return Err(Error::input("the spectrogram", "non-empty", "no values"));
     }
@@ -307,21 +305,6 @@ impl<T: Sample> Kernel for LogLanes<'_, T> {
     fn run(self) {
         let Self { bands, scale } = self;
         bands.iter_mut().for_each(|band| *band = band.map(|value| scale.apply(value)));
-    }
-}
-
-struct CutOff<'a, T> {
-    bands: &'a mut [Lanes<T>],
-    floor: T,
-}
-
-impl<T: Sample> Kernel for CutOff<'_, T> {
-    type Output = ();
-
-    #[inline(always)]
-    fn run(self) {
-        let Self { bands, floor } = self;
-        bands.iter_mut().for_each(|band| *band = band.map(|value| cut_off(value, floor)));
     }
 }
 

@@ -329,17 +329,18 @@ impl FeatureExtractor {
             store_rows(self.chroma.classes(block, &mut work.for_chroma), block, frames, &mut work.chroma);
         };
         match tuning {
-            None if wants_chroma => self.stft.spectrogram_twice(
-                &signal,
-                2.0,
-                work,
-                |work, block| {
+            None if wants_chroma => {
+                let first = |work: &mut Work<T>, block: Block<'_, Lanes<T>>| {
                     self.chroma.collect_peaks(&block, &mut work.for_chroma);
                     frame_by_frame(work, &block);
-                },
-                |work| self.chroma.tune_to_peaks(&mut work.for_chroma),
-                |work, block| chroma(work, &block),
-            ),
+                };
+                let tune = |work: &mut Work<T>, more| self.chroma.tune_to_peaks(&mut work.for_chroma, more);
+                let second = |work: &mut Work<T>, block: Block<'_, Lanes<T>>| chroma(work, &block);
+                while !self.stft.spectrogram_twice(&signal, 2.0, work, first, tune, second)? {
+                    work.for_chroma.forget_peaks_and_keep_all();
+                }
+                Ok(())
+            }
             _ => {
                 self.chroma.tune(&mut work.for_chroma, tuning.unwrap_or(0.0))?;
                 self.stft.spectrogram_blocks(&signal, 0..frames, 2.0, |block| {

@@ -12,6 +12,7 @@ mod error;
 mod extractor;
 mod fft;
 mod fftpack;
+mod floored;
 mod frame;
 mod istft;
 mod lanes;
@@ -58,7 +59,7 @@ pub use parallel::process_clips;
 pub use pitch::{Pyin, PyinConfig, PyinTrack, YinConfig, pyin, yin};
 pub use resample::{Resampler, ResamplerConfig, resample, resample_fourier, resample_polyphase, resample_with};
 pub use sample::Sample;
-pub use silence::{SilenceConfig, split, split_nd, trim, trim_nd};
+pub use silence::{Aggregate, SilenceConfig, split, split_nd, trim, trim_nd};
 pub use spectral::{
     BandwidthConfig, ContrastConfig, poly_features, spectral_bandwidth, spectral_centroid, spectral_contrast,
     spectral_flatness, spectral_rolloff,
@@ -66,7 +67,8 @@ pub use spectral::{
 pub use stft::{Precision, Stft, StftConfig};
 pub use stream::{FeatureStream, TUNING_FRAMES};
 pub use temporal::{
-    RmsConfig, ZcrConfig, rms, rms_from_spectrogram, rms_into, zero_crossing_rate, zero_crossing_rate_into,
+    CrossingConfig, RmsConfig, ZcrConfig, rms, rms_from_spectrogram, rms_into, zero_crossing_rate,
+    zero_crossing_rate_into, zero_crossings,
 };
 pub use tuning::{PiptrackConfig, a4_to_tuning, estimate_tuning, piptrack, pitch_tuning};
 pub use voice::{HnrConfig, NO_HARMONICS, harmonics_to_noise, teager_energy};

@@ -5,17 +5,20 @@
 //! those of the rayon pool that the call runs in.
 
 use std::ops::Range;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use ndarray::{Array2, ArrayViewMut2, Axis, ShapeBuilder};
 use rayon::prelude::*;
 
 use crate::chroma::Chroma;
 use crate::error::{Error, Result};
+use crate::extractor::{FeatureExtractor, FeatureSet};
 use crate::lanes::{LANES, Lanes, store};
 use crate::mel::MelSpectrogram;
 use crate::mfcc::Mfcc;
 use crate::sample::Sample;
 use crate::stft::Framed;
+use crate::summary::{VECTOR_162, Vector162};
 use crate::tuning::Peaks;
 
 /// Calls `f` with every clip, on several threads, and returns the results in the order of the clips.
@@ -112,33 +115,97 @@ impl Chroma {
     /// As [`Chroma::process`].
     pub fn par_process<T: Sample>(&self, samples: &[T]) -> Result<Array2<T>> {
         let signal = self.stft().framed(samples)?;
-        let tuning = match self.config().tuning {
-            Some(tuning) => tuning,
-            None => self.hear(&signal, 0..signal.frames())?.tuning(0.01, self.config().n_chroma)?,
-        };
         let mut out = Array2::zeros((self.config().n_chroma, signal.frames()));
-        by_columns(out.view_mut(), 0, LANES, &|frames, out| self.tuned(&signal, frames, tuning, out))?;
+        match self.config().tuning {
+            Some(tuning) => self.pass(&signal, out.view_mut(), (0, LANES), Some(tuning), None)?,
+            None => {
+                if !self.par_hear(&signal, out.view_mut())? {
+                    let peaks = Mutex::default();
+                    self.pass(&signal, out.view_mut(), (0, LANES), None, Some(&peaks))?;
+                    let tuning = self.tuning_of(&mut lock(&peaks));
+                    self.pass(&signal, out.view_mut(), (0, LANES), Some(tuning), None)?;
+                }
+            }
+        }
         Ok(out)
     }
 
-    /// The peaks of some frames.
-    fn hear<T: Sample>(&self, signal: &Framed<'_, T>, frames: Range<usize>) -> Result<Peaks<T>> {
-        if frames.len() <= TOGETHER * LANES {
-            return self.peaks_of(signal, frames);
+    /// The classes by an estimated tuning, as [`Stft::spectrogram_twice`](crate::Stft) goes about it; but the sample of the
+    /// signal is transformed again instead of kept. False when too few peaks were kept to tell the tuning.
+    fn par_hear<T: Sample>(&self, signal: &Framed<'_, T>, mut out: ArrayViewMut2<'_, T>) -> Result<bool> {
+        let sample = self.stft().sample_step(signal.frames());
+        let peaks = Mutex::default();
+        self.pass(signal, out.view_mut(), (0, sample), None, Some(&peaks))?;
+        let (mut step, mut stale) = (sample, sample);
+        let Some(mut tuning) = self.learn(&mut lock(&peaks), step > LANES) else { return Ok(false) };
+        while step > LANES {
+            self.pass(signal, out.view_mut(), (step / 2, step), Some(tuning), Some(&peaks))?;
+            step /= 2;
+            let Some(now) = self.learn(&mut lock(&peaks), step > LANES) else { return Ok(false) };
+            if now != tuning {
+                (tuning, stale) = (now, step);
+            }
         }
-        let half = frames.start + (frames.len() / 2).next_multiple_of(LANES);
-        let (first, second) =
-            rayon::join(|| self.hear(signal, frames.start..half), || self.hear(signal, half..frames.end));
-        let mut peaks = first?;
-        peaks.append(second?);
-        Ok(peaks)
+        // Everything that went by another tuning.
+        self.pass(signal, out, (0, stale), Some(tuning), None)?;
+        Ok(true)
+    }
+
+    /// Goes through one block in every `step` frames from `offset` on: writes the classes by a tuning, and collects peaks.
+    fn pass<T: Sample>(
+        &self,
+        signal: &Framed<'_, T>,
+        out: ArrayViewMut2<'_, T>,
+        (offset, step): (usize, usize),
+        tuning: Option<f64>,
+        peaks: Option<&Mutex<Peaks<T>>>,
+    ) -> Result<()> {
+        by_columns(out, 0, LANES, &|frames, mut out| {
+            let start = offset + frames.start.saturating_sub(offset).next_multiple_of(step);
+            if start >= frames.end {
+                return Ok(());
+            }
+            let mut found = peaks.map(|peaks| lock(peaks).fork());
+            self.visit(signal, start..frames.end, step, tuning, found.as_mut(), |first, frames_of, classes| {
+                store(classes, frames_of, first - frames.start, &mut out);
+            })?;
+            if let (Some(peaks), Some(found)) = (peaks, found) {
+                lock(peaks).append(found);
+            }
+            Ok(())
+        })
+    }
+}
+
+fn lock<T>(peaks: &Mutex<Peaks<T>>) -> MutexGuard<'_, Peaks<T>> {
+    // A thread that panicked takes the whole call with it.
+    peaks.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl FeatureExtractor {
+    /// [`FeatureExtractor::process`] of many clips, on several threads, in their order.
+    ///
+    /// # Errors
+    /// One of those of [`FeatureExtractor::process`].
+    pub fn par_process<T: Sample, C: AsRef<[T]> + Sync>(&self, clips: &[C]) -> Result<Vec<FeatureSet<T>>> {
+        process_clips(clips, |clip| self.process(clip.as_ref()))
+    }
+}
+
+impl Vector162 {
+    /// [`Vector162::process`] of many clips, on several threads, in their order.
+    ///
+    /// # Errors
+    /// One of those of [`Vector162::process`].
+    pub fn par_process<C: AsRef<[f32]> + Sync>(&self, clips: &[C]) -> Result<Vec<[f32; VECTOR_162]>> {
+        process_clips(clips, |clip| self.process(clip.as_ref()))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{ChromaConfig, MelConfig, MfccConfig, StftConfig};
+    use crate::{ChromaConfig, ExtractorConfig, MelConfig, MfccConfig, Precision, StftConfig};
 
     fn clip() -> Vec<f32> {
         (0..150_000).map(|n| (n as f32 * 0.02).sin() * (n % 97) as f32 / 97.0 + (n as f32 * 0.31).cos() * 0.2).collect()
@@ -160,6 +227,34 @@ mod tests {
                 assert_eq!(heard.par_process(&clip).unwrap(), heard.process(&clip).unwrap());
                 assert_eq!(tuned.par_process(&clip).unwrap(), tuned.process(&clip).unwrap());
             });
+        }
+    }
+
+    #[test]
+    fn a_long_signal_is_heard_the_same_by_all() {
+        // So long that its tuning is guessed from a sample; the second changes it half-way, the third only at its end.
+        let stft = StftConfig { n_fft: 256, hop_length: Some(64), ..StftConfig::default() };
+        let chroma = Chroma::new(&ChromaConfig { stft, ..ChromaConfig::default() }).unwrap();
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(3).build().unwrap();
+        for turn in [1_200_000, 600_000, 1_100_000] {
+            let samples: Vec<f32> = (0..1_200_000)
+                .map(|n| n as f32)
+                .map(|n| if n < turn as f32 { 0.1 * (n % 20_000.0 * 0.13).sin() } else { (n % 20_000.0 * 0.11).sin() })
+                .collect();
+            let got = pool.install(|| chroma.par_process(&samples)).unwrap();
+            assert_eq!(got, chroma.process(&samples).unwrap());
+        }
+    }
+
+    #[test]
+    fn many_clips_are_what_each_is_alone() {
+        let clips: Vec<Vec<f32>> = (1..5).map(|k| clip()[..5000 * k].to_vec()).collect();
+        let extractor = FeatureExtractor::new(&ExtractorConfig::default()).unwrap();
+        let vector = Vector162::new(16_000.0, Precision::Parity).unwrap();
+        let (sets, vectors) = (extractor.par_process(&clips).unwrap(), vector.par_process(&clips).unwrap());
+        for (clip, (set, values)) in clips.iter().zip(sets.iter().zip(vectors)) {
+            assert_eq!(*set, extractor.process(clip).unwrap());
+            assert_eq!(values, vector.process(clip).unwrap());
         }
     }
 

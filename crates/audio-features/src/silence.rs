@@ -5,10 +5,37 @@ use std::ops::Range;
 use ndarray::{ArrayD, ArrayView, ArrayView1, Axis, Dimension};
 
 use crate::channels::each_channel;
-use crate::decibel::{DbConfig, Reference, amplitude_to_db};
+use crate::decibel::{DbConfig, Reference, amplitude_to_db, median};
 use crate::error::Result;
 use crate::sample::Sample;
 use crate::temporal::{RmsConfig, rms};
+
+/// What the loudness of several channels together is, in dB (librosa's `aggregate`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub enum Aggregate {
+    /// That of the loudest channel, so silence is where every channel is silent (`np.max`). The default.
+    #[default]
+    Max,
+    /// The mean (`np.mean`).
+    Mean,
+    /// The median (`np.median`).
+    Median,
+    /// That of the faintest channel, so silence is where any channel is silent (`np.min`).
+    Min,
+}
+
+impl Aggregate {
+    /// One loudness for several, at least one. Rounds to `f32` where numpy does.
+    fn of(self, channels: ArrayView1<'_, f32>) -> f32 {
+        match self {
+            Self::Max => channels.iter().copied().fold(f32::NEG_INFINITY, f32::max),
+            Self::Mean => channels.iter().sum::<f32>() / channels.len() as f32,
+            Self::Median => median(&mut channels.to_vec()) as f32,
+            Self::Min => channels.iter().copied().fold(f32::INFINITY, f32::min),
+        }
+    }
+}
 
 /// Settings of [`trim`] and [`split`], by librosa's names and with its defaults.
 #[derive(Debug, Clone, PartialEq)]
@@ -18,6 +45,9 @@ pub struct SilenceConfig {
     pub top_db: f64,
     /// The loudness that counts as 0 dB (`ref`). Default: that of the loudest frame.
     pub reference: Reference,
+    /// What several channels come to together; axis by axis, from the first, where there are several of those. Default: the
+    /// loudest.
+    pub aggregate: Aggregate,
     /// Length of a frame, in samples. Default 2048.
     pub frame_length: usize,
     /// Samples from one frame to the next. Default 512.
@@ -26,7 +56,7 @@ pub struct SilenceConfig {
 
 impl Default for SilenceConfig {
     fn default() -> Self {
-        Self { top_db: 60.0, reference: Reference::Max, frame_length: 2048, hop_length: 512 }
+        Self { top_db: 60.0, reference: Reference::Max, aggregate: Aggregate::Max, frame_length: 2048, hop_length: 512 }
     }
 }
 
@@ -50,7 +80,7 @@ pub fn trim<T: Sample>(samples: &[T], config: &SilenceConfig) -> Result<Range<us
     trim_nd(ArrayView1::from(samples), config)
 }
 
-/// [`trim`] of several channels, `[channels…, n]`: silence is where every channel is silent. librosa's default for `aggregate`.
+/// [`trim`] of several channels, `[channels…, n]`, heard together as [`SilenceConfig::aggregate`] says.
 ///
 /// # Errors
 /// As [`trim`] and [`each_channel`].
@@ -76,7 +106,7 @@ pub fn split<T: Sample>(samples: &[T], config: &SilenceConfig) -> Result<Vec<Ran
     split_nd(ArrayView1::from(samples), config)
 }
 
-/// [`split`] of several channels, `[channels…, n]`: silence is where every channel is silent. librosa's default for `aggregate`.
+/// [`split`] of several channels, `[channels…, n]`, heard together as [`SilenceConfig::aggregate`] says.
 ///
 /// # Errors
 /// As [`split`] and [`each_channel`].
@@ -102,23 +132,20 @@ pub fn split_nd<T: Sample, D: Dimension>(
     Ok(parts)
 }
 
-/// Which frames are loud in any channel.
+/// Which frames are loud.
 fn loud_frames<T: Sample, D: Dimension>(signals: ArrayView<'_, T, D>, config: &SilenceConfig) -> Result<Vec<bool>> {
-    let SilenceConfig { top_db, reference, frame_length, hop_length } = *config;
+    let SilenceConfig { top_db, reference, aggregate, frame_length, hop_length } = *config;
     let rms_config = RmsConfig { frame_length, hop_length, ..RmsConfig::default() };
     // `[channels…, 1, n_frames]`; a reference such as the loudest frame is that of two channels together, since librosa takes
     // the last two axes for one spectrogram.
     let loudness: ArrayD<f32> = each_channel(signals, |samples| rms(samples, &rms_config))?;
     let loudness = loudness.index_axis(Axis(loudness.ndim() - 2), 0);
     let db_config = DbConfig { reference, top_db: None, ..DbConfig::amplitude() };
-    let db = amplitude_to_db(&loudness, &db_config)?;
-    let mut loud = vec![false; db.shape().last().copied().unwrap_or(0)];
-    for channel in db.lanes(Axis(db.ndim() - 1)) {
-        for (loud, &db) in loud.iter_mut().zip(channel) {
-            *loud |= f64::from(db) > -top_db;
-        }
+    let mut db = amplitude_to_db(&loudness, &db_config)?;
+    while db.ndim() > 1 {
+        db = db.map_axis(Axis(0), |channels| aggregate.of(channels));
     }
-    Ok(loud)
+    Ok(db.iter().map(|&db| f64::from(db) > -top_db).collect())
 }
 
 #[cfg(test)]
@@ -138,6 +165,25 @@ mod tests {
         assert_eq!(parts.len(), 2);
         assert!(parts[0].start <= 10_000 && parts[0].end >= 20_000 && parts[1].start >= parts[0].end);
         assert_eq!(trim(&bursts(), &SilenceConfig::default()).unwrap(), parts[0].start..parts[1].end);
+    }
+
+    #[test]
+    fn channels_are_heard_together_as_told() {
+        // Three channels, loud in turn with pauses, and then all at once.
+        let channels = ndarray::Array2::from_shape_fn((3, 40_000), |(channel, n)| {
+            if n / 8000 == channel && n % 8000 < 4000 || n >= 32_000 { 0.5_f32 } else { 0.0 }
+        });
+        let start = |aggregate, top_db| {
+            let config = SilenceConfig { aggregate, top_db, ..SilenceConfig::default() };
+            split_nd(channels.view(), &config).unwrap()[0].start
+        };
+        assert_eq!(start(Aggregate::Max, 60.0), 0);
+        // One of three is silent by 100 dB or so: that much is a third of the mean's way down.
+        assert_eq!(start(Aggregate::Mean, 80.0), 0);
+        assert!(start(Aggregate::Mean, 20.0) > 30_000);
+        for aggregate in [Aggregate::Median, Aggregate::Min] {
+            assert!((30_000..32_000).contains(&start(aggregate, 60.0)), "{aggregate:?}");
+        }
     }
 
     #[test]

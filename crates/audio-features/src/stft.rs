@@ -97,7 +97,7 @@ impl StftConfig {
 /// Values of a spectrogram that are kept for a second look at them: a million, 23 seconds at the default settings.
 const KEPT_VALUES: usize = 1 << 20;
 
-/// The beginning of a spectrogram, block by block.
+/// Blocks of a spectrogram.
 #[derive(Default)]
 struct Kept<T>(Vec<Lanes<T>>);
 
@@ -357,7 +357,7 @@ impl Stft {
     pub fn process_into<T: Sample>(&self, samples: &[T], mut out: ArrayViewMut2<'_, Complex<T>>) -> Result<()> {
         self.check_out(samples.len(), self.n_bins(), out.shape())?;
         let signal = self.framed(samples)?;
-        self.blocks(&signal, 0..signal.frames, Whole(PhantomData), |block: Block<'_, Bin<T>>| {
+        self.blocks(&signal, 0..signal.frames, LANES, Whole(PhantomData), |block: Block<'_, Bin<T>>| {
             for frame in 0..block.frames {
                 for (slot, bin) in out.column_mut(block.first + frame).iter_mut().zip(&*block.bins) {
                     *slot = Complex::new(bin.re.0[frame], bin.im.0[frame]);
@@ -376,7 +376,7 @@ impl Stft {
         let mut spectrum = self.pool.take::<Vec<Complex<T>>>();
         spectrum.resize(self.n_bins(), Complex::default());
         let mut result = Ok(());
-        self.blocks(&signal, 0..signal.frames, Whole(PhantomData), |block: Block<'_, Bin<T>>| {
+        self.blocks(&signal, 0..signal.frames, LANES, Whole(PhantomData), |block: Block<'_, Bin<T>>| {
             for frame in 0..block.frames {
                 for (slot, bin) in spectrum.iter_mut().zip(&*block.bins) {
                     *slot = Complex::new(bin.re.0[frame], bin.im.0[frame]);
@@ -426,75 +426,104 @@ impl Stft {
         signal: &Framed<'_, T>,
         frames: Range<usize>,
         power: f64,
+        sink: impl FnMut(Block<'_, Lanes<T>>),
+    ) -> Result<()> {
+        self.spectrogram_every(signal, frames, LANES, power, sink)
+    }
+
+    /// Like [`Stft::spectrogram_blocks`], of one block in every `step` frames.
+    pub(crate) fn spectrogram_every<T: Sample>(
+        &self,
+        signal: &Framed<'_, T>,
+        frames: Range<usize>,
+        step: usize,
+        power: f64,
         mut sink: impl FnMut(Block<'_, Lanes<T>>),
     ) -> Result<()> {
-        self.blocks(signal, frames, Power(PhantomData), |block: Block<'_, Lanes<T>>| {
+        self.blocks(signal, frames, step, Power(PhantomData), |block: Block<'_, Lanes<T>>| {
             vectorized(Raise { bins: block.bins, power });
             sink(block);
         })
     }
 
+    /// How many frames lie from one block of the sample of a signal to the next: see [`Stft::spectrogram_twice`].
+    pub(crate) fn sample_step(&self, frames: usize) -> usize {
+        let room = (KEPT_VALUES / LANES / self.n_bins()).max(1);
+        LANES * frames.div_ceil(LANES * room).next_power_of_two()
+    }
+
     /// Like [`Stft::spectrogram_blocks`], with two looks at every frame: `between` learns something from all that `first`
     /// saw, and `second` goes by it. The three steps share a `state`; `second` is called anew for frames that it was given
-    /// before when it went by something else then.
+    /// before when it went by something else then. Blocks come in no order.
     ///
-    /// A spectrogram of at most [`KEPT_VALUES`] is kept for the second look. Of a longer one that much is kept, and what was
-    /// learned so far is taken for the rest, and learned again whenever the signal has doubled. Only when that changes
-    /// anything are the frames before the change transformed again. So memory does not grow with the signal, and most
-    /// signals are transformed little more than once.
+    /// A spectrogram of at most [`KEPT_VALUES`] is kept for the second look. Of a longer one a sample of that size is kept:
+    /// blocks spread evenly over the signal. What is learned from them is taken for the blocks half-way between, and
+    /// learned again; then for those half-way between all these, and so on. Only when it changes are the blocks before the
+    /// change transformed again, and since a sample tells of the whole, that is early, when they are few. So memory does
+    /// not grow with the signal, and most signals are transformed little more than once.
+    ///
+    /// `between` is told whether frames are still to come. It may find that what it was given is not enough, by `None`:
+    /// the result is then false, and what `second` did means nothing.
     pub(crate) fn spectrogram_twice<T: Sample, W, K: PartialEq>(
         &self,
         signal: &Framed<'_, T>,
         power: f64,
         state: &mut W,
         mut first: impl FnMut(&mut W, Block<'_, Lanes<T>>),
-        mut between: impl FnMut(&mut W) -> Result<K>,
+        mut between: impl FnMut(&mut W, bool) -> Result<Option<K>>,
         mut second: impl FnMut(&mut W, Block<'_, Lanes<T>>),
-    ) -> Result<()> {
+    ) -> Result<bool> {
         let (frames, n_bins) = (signal.frames, self.n_bins());
-        let mut done = frames.min(LANES * (KEPT_VALUES / LANES / n_bins).max(1));
+        let sample = self.sample_step(frames);
         let mut kept = self.pool.take::<Kept<T>>();
-        kept.0.resize(done.div_ceil(LANES) * n_bins, Lanes::default());
+        kept.0.resize(frames.div_ceil(sample) * n_bins, Lanes::default());
         let mut room = kept.0.chunks_exact_mut(n_bins);
-        self.spectrogram_blocks(signal, 0..done, power, |block| {
+        self.spectrogram_every(signal, 0..frames, sample, power, |block| {
             if let Some(room) = room.next() {
                 room.copy_from_slice(block.bins);
             }
             first(state, block);
         })?;
-        let mut learned = between(state)?;
-        for (index, bins) in kept.0.chunks_exact_mut(n_bins).enumerate() {
-            let first = index * LANES;
-            second(state, Block { first, frames: LANES.min(done - first), bins });
-        }
-        // Frames before this one went by something else than what is known now.
-        let mut settled = 0;
-        while done < frames {
-            let end = frames.min(2 * done);
-            self.spectrogram_blocks(signal, done..end, power, |block| {
+        // Blocks at multiples of `step` are done. Those at multiples of `stale` went by something else than what is known
+        // now, but for the sample, which waits for the end.
+        let (mut step, mut stale) = (sample, sample);
+        let Some(mut learned) = between(state, step > LANES)? else { return Ok(false) };
+        while step > LANES {
+            let half = step / 2;
+            self.spectrogram_every(signal, half..frames, step, power, |block| {
                 // In this order, since `first` may change the bins.
                 second(state, Block { first: block.first, frames: block.frames, bins: &mut *block.bins });
                 first(state, block);
             })?;
-            let now = between(state)?;
+            step = half;
+            let Some(now) = between(state, step > LANES)? else { return Ok(false) };
             if now != learned {
-                (learned, settled) = (now, end);
+                (learned, stale) = (now, step);
             }
-            done = end;
         }
-        self.spectrogram_blocks(signal, 0..settled, power, |block| second(state, block))
+        for (index, bins) in kept.0.chunks_exact_mut(n_bins).enumerate() {
+            let first = index * sample;
+            second(state, Block { first, frames: LANES.min(frames - first), bins });
+        }
+        step = sample;
+        while step > stale {
+            self.spectrogram_every(signal, step / 2..frames, step, power, |block| second(state, block))?;
+            step /= 2;
+        }
+        Ok(true)
     }
 
     fn blocks<T: Sample, M: AnyMap<O>, O: Copy + Default + Send + 'static>(
         &self,
         signal: &Framed<'_, T>,
         frames: Range<usize>,
+        step: usize,
         map: M,
         sink: impl FnMut(Block<'_, O>),
     ) -> Result<()> {
         match &self.transform {
-            Transform::Parity(fft) => self.transform_blocks(fft, signal, frames, map, sink),
-            Transform::Fast(fft) => self.transform_blocks(fft, signal, frames, map, sink),
+            Transform::Parity(fft) => self.transform_blocks(fft, signal, frames, step, map, sink),
+            Transform::Fast(fft) => self.transform_blocks(fft, signal, frames, step, map, sink),
         }
     }
 
@@ -503,6 +532,7 @@ impl Stft {
         fft: &BlockFft<F>,
         signal: &Framed<'_, T>,
         frames: Range<usize>,
+        step: usize,
         map: M,
         mut sink: impl FnMut(Block<'_, M::Out>),
     ) -> Result<()> {
@@ -512,7 +542,7 @@ impl Stft {
         samples.resize((LANES - 1) * hop.min(n_fft) + n_fft, F::zero());
         let mut bins = self.pool.take::<Vec<M::Out>>();
         bins.resize(self.n_bins(), M::Out::default());
-        for first in frames.clone().step_by(LANES) {
+        for first in frames.clone().step_by(step) {
             if hop <= n_fft {
                 signal.copy(first * hop, samples);
             } else {

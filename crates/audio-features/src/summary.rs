@@ -3,8 +3,9 @@
 use ndarray::{Array2, ArrayView2, ArrayViewMut2};
 
 use crate::chroma::{Chroma, ChromaConfig, ChromaWork};
-use crate::decibel::{log_lanes, raise_to};
+use crate::decibel::log_lanes;
 use crate::error::{Error, Result};
+use crate::floored::{FlooredSums, Sums};
 use crate::lanes::{Kernel, LANES, Lanes, vectorized};
 use crate::mel::{MelConfig, check_rate};
 use crate::mfcc::{Mfcc, MfccConfig};
@@ -113,12 +114,16 @@ pub struct Vector162 {
 #[derive(Default)]
 struct Work {
     chroma: ChromaWork<f32>,
-    /// Mel bands of all frames, block by block.
-    mel: Vec<Lanes<f32>>,
+    /// Mel bands: of the sample of the signal that is seen first, block by block, and of one block.
+    sample: Vec<Lanes<f32>>,
+    sampled: Vec<usize>,
+    bands: Vec<Lanes<f32>>,
+    /// Whether the sample is complete.
+    is_sampled: bool,
+    mel: Sums,
+    decibels: FlooredSums,
     mean_db: Vec<f32>,
-    /// Sums over time.
-    mel_sums: Vec<Lanes<f64>>,
-    /// The same of the pitch classes, for each block by itself.
+    /// Sums over time of the pitch classes, for each block by itself.
     chroma_sums: Vec<f64>,
     crossings: Vec<f64>,
     loudness: Vec<f32>,
@@ -166,24 +171,76 @@ impl Vector162 {
         rms_into(samples, &RmsConfig::default(), row(&mut work.loudness)?)?;
         rms[0] = mean(work.loudness.iter().map(|&x| f64::from(x)));
 
-        work.mel.clear();
-        // Once and for all: to grow would take twice the memory for a moment.
-        work.mel.reserve_exact(frames.div_ceil(LANES) * n_mels);
         work.chroma_sums.resize(frames.div_ceil(LANES) * chroma.len(), 0.0);
+        work.bands.resize(n_mels, Lanes::default());
         work.chroma.forget_peaks();
+        let mut floor = None;
+        loop {
+            let is_heard = self.transform(samples, floor, work)?;
+            // What was guessed from a sample of the signal may have been wrong; then it is known now, and nothing is left to guess.
+            match (is_heard, work.decibels.is_sound()) {
+                (true, true) => break,
+                (false, _) => work.chroma.forget_peaks_and_keep_all(),
+                (true, false) => {
+                    floor = Some(work.decibels.floor());
+                    work.chroma.forget_peaks_and_keep_all();
+                }
+            }
+        }
+        for (class, slot) in chroma.iter_mut().enumerate() {
+            let sum: f64 = work.chroma_sums.iter().skip(class).step_by(12).sum();
+            *slot = (sum / frames as f64) as f32;
+        }
+        work.mel.means(frames, mel);
+        // The cosine transform is linear, so the mean of the MFCCs is the transform of the mean decibels.
+        work.mean_db.resize(n_mels, 0.0);
+        work.decibels.means(frames, &mut work.mean_db);
+        self.mfcc.of_column(&work.mean_db, mfcc);
+        Ok(vector)
+    }
+
+    /// One transform for all: sums up mel bands, decibels and pitch classes. False when the tuning could not be told.
+    ///
+    /// The decibels are cut off at `floor`. Without one, where that will be is guessed from the sample of the signal that
+    /// comes first.
+    fn transform(&self, samples: &[f32], floor: Option<f32>, work: &mut Work) -> Result<bool> {
         let signal = self.stft().framed(samples)?;
+        let n_mels = self.mfcc.config().mel.n_mels;
+        let db = &self.mfcc.config().db;
+        let top_db = db.top_db.map_or(f32::INFINITY, |top_db| top_db as f32);
+        work.sample.clear();
+        work.sampled.clear();
+        work.is_sampled = false;
+        work.mel.start(n_mels);
+        work.decibels.start(n_mels, top_db);
         self.stft().spectrogram_twice(
             &signal,
             1.0,
             work,
             |work, block| {
                 self.chroma.collect_peaks(&block, &mut work.chroma);
-                let start = work.mel.len();
-                work.mel.resize(start + n_mels, Lanes::default());
                 vectorized(Square { bins: block.bins });
-                self.mfcc.mel().apply(block.bins, &mut work.mel[start..]);
+                self.mfcc.mel().apply(block.bins, &mut work.bands);
+                work.mel.add(&work.bands, block.frames);
+                log_lanes(&mut work.bands, db.amin, 1.0);
+                if work.is_sampled {
+                    work.decibels.add(&work.bands, block.frames);
+                } else {
+                    work.decibels.hear(&work.bands, block.frames);
+                    work.sample.extend_from_slice(&work.bands);
+                    work.sampled.push(block.frames);
+                }
             },
-            |work| self.chroma.tune_to_peaks(&mut work.chroma),
+            |work, more| {
+                if !work.is_sampled {
+                    work.is_sampled = true;
+                    work.decibels.expect(floor, more);
+                    for (bands, &frames) in work.sample.chunks_exact(n_mels).zip(&work.sampled) {
+                        work.decibels.add(bands, frames);
+                    }
+                }
+                self.chroma.tune_to_peaks(&mut work.chroma, more)
+            },
             |work, block| {
                 let classes = self.chroma.classes(&block, &mut work.chroma);
                 let sums = &mut work.chroma_sums[block.first / LANES * classes.len()..];
@@ -191,22 +248,7 @@ impl Vector162 {
                     *sum = class.0[..block.frames].iter().map(|&x| f64::from(x)).sum();
                 }
             },
-        )?;
-        for (class, slot) in chroma.iter_mut().enumerate() {
-            let sum: f64 = work.chroma_sums.iter().skip(class).step_by(12).sum();
-            *slot = (sum / frames as f64) as f32;
-        }
-        means(&work.mel, frames, &mut work.mel_sums, mel);
-
-        // The cosine transform is linear, so the mean of the MFCCs is the transform of the mean decibels.
-        let db = &self.mfcc.config().db;
-        log_lanes(&mut work.mel, db.amin, 1.0);
-        let floor = self.mfcc.floor(&mut work.mel, frames)?;
-        raise_to(&mut work.mel, floor);
-        work.mean_db.resize(n_mels, 0.0);
-        means(&work.mel, frames, &mut work.mel_sums, &mut work.mean_db);
-        self.mfcc.of_column(&work.mean_db, mfcc);
-        Ok(vector)
+        )
     }
 }
 
@@ -222,22 +264,6 @@ fn mean(values: impl ExactSizeIterator<Item = f64>) -> f32 {
     (values.sum::<f64>() / n) as f32
 }
 
-/// The means over time of features of `frames` frames, block by block, one for every slot of `out`.
-fn means(blocks: &[Lanes<f32>], frames: usize, sums: &mut Vec<Lanes<f64>>, out: &mut [f32]) {
-    sums.clear();
-    sums.resize(out.len(), Lanes::default());
-    let (full, rest) = blocks.split_at(frames / LANES * out.len());
-    vectorized(AddBlocks { blocks: full, sums });
-    for (sum, values) in sums.iter_mut().zip(rest) {
-        for lane in 0..frames % LANES {
-            sum.0[lane] += f64::from(values.0[lane]);
-        }
-    }
-    for (slot, sum) in out.iter_mut().zip(&*sums) {
-        *slot = (sum.0.iter().sum::<f64>() / frames as f64) as f32;
-    }
-}
-
 /// From magnitudes to powers, in place.
 struct Square<'a> {
     bins: &'a mut [Lanes<f32>],
@@ -250,26 +276,6 @@ impl Kernel for Square<'_> {
     fn run(self) {
         for bin in self.bins {
             *bin = *bin * *bin;
-        }
-    }
-}
-
-/// Adds up the rows of blocks over blocks.
-struct AddBlocks<'a> {
-    blocks: &'a [Lanes<f32>],
-    sums: &'a mut [Lanes<f64>],
-}
-
-impl Kernel for AddBlocks<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn run(self) {
-        let Self { blocks, sums } = self;
-        for block in blocks.chunks_exact(sums.len()) {
-            for (sum, &values) in sums.iter_mut().zip(block) {
-                *sum = *sum + values.map(f64::from);
-            }
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use ndarray::{Array2, ArrayView2, ArrayViewMut2};
 
+use crate::decibel::{Reference, reference_value};
 use crate::error::{Error, Result};
 use crate::frame::{PadMode, check_hop, check_length, frame_count, pad_into};
 use crate::lanes::{Kernel, vectorized};
@@ -29,6 +30,67 @@ impl Default for ZcrConfig {
     fn default() -> Self {
         Self { frame_length: 2048, hop_length: 512, center: true, threshold: 1e-10, zero_pos: true, pad: false }
     }
+}
+
+/// Settings of [`zero_crossings`], by librosa's names and with its defaults.
+#[derive(Debug, Clone, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(default))]
+pub struct CrossingConfig {
+    /// Values of at most this magnitude count as +0; at least 0. Default 1e-10.
+    pub threshold: f64,
+    /// What `threshold` is a share of: a number, or that of the samples' magnitudes. Default `None`: of 1.
+    pub ref_magnitude: Option<Reference>,
+    /// Whether 0 counts as positive, or as a sign of its own. Default true.
+    pub zero_pos: bool,
+    /// Whether the first sample counts as a crossing. Default true.
+    pub pad: bool,
+}
+
+impl Default for CrossingConfig {
+    fn default() -> Self {
+        Self { threshold: 1e-10, ref_magnitude: None, zero_pos: true, pad: true }
+    }
+}
+
+/// Of every sample, whether its sign is another than that of the sample before it (librosa: `zero_crossings`).
+///
+/// ```
+/// use audio_features::{CrossingConfig, Reference, zero_crossings};
+///
+/// let samples = [0.5_f32, -0.5, -0.01, 0.01, 0.5];
+/// let crossings = zero_crossings(&samples, &CrossingConfig::default())?;
+/// assert_eq!(crossings, [true, true, false, true, false]);
+/// // What is below a tenth of the largest is no sign at all.
+/// let config = CrossingConfig { threshold: 0.1, ref_magnitude: Some(Reference::Max), ..CrossingConfig::default() };
+/// assert_eq!(zero_crossings(&samples, &config)?, [true, true, true, false, false]);
+/// # Ok::<(), audio_features::Error>(())
+/// ```
+///
+/// # Errors
+/// [`Error::InvalidInput`] for no samples at all, [`Error::NotFinite`] for NaN or infinite ones, [`Error::InvalidConfig`] when
+/// the threshold or a number that it is a share of is negative or not finite.
+pub fn zero_crossings<T: Sample>(samples: &[T], config: &CrossingConfig) -> Result<Vec<bool>> {
+    let CrossingConfig { threshold, ref_magnitude, zero_pos, pad } = *config;
+    ZcrConfig { threshold, ..ZcrConfig::default() }.check()?;
+    check_finite(samples)?;
+    if samples.is_empty() {
+        return Err(Error::input("the signal", "non-empty", "0 samples"));
+    }
+    let threshold = match ref_magnitude {
+        None => threshold,
+        Some(Reference::Value(value)) if value >= 0.0 && value.is_finite() => threshold * value,
+        Some(Reference::Value(value)) => {
+            return Err(Error::config("ref_magnitude", "a finite number, at least 0", value));
+        }
+        Some(reference) => {
+            // In the samples' precision, as numpy multiplies a number with one of its own.
+            let magnitude = reference_value(|| samples.iter().map(|x| x.abs()), reference)?;
+            (T::narrow(threshold) * T::narrow(magnitude)).widen()
+        }
+    };
+    let crossings = Crossings::new(samples, threshold, zero_pos);
+    let between = |here: usize| crossings.between(here, here + 1)[0] > 0;
+    Ok((0..samples.len()).map(|n| if n == 0 { pad } else { between(n) }).collect())
 }
 
 impl ZcrConfig {

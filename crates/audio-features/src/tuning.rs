@@ -3,7 +3,7 @@
 use ndarray::{Array2, ArrayView, ArrayView2, Axis, Dimension};
 
 use crate::convert::{fft_frequencies, hz_to_octs};
-use crate::decibel::{maximum, median};
+use crate::decibel::maximum;
 use crate::error::{Error, Result};
 use crate::lanes::{Block, Kernel, LANES, Lanes, Largest, vectorized};
 use crate::mel::check_rate;
@@ -193,20 +193,33 @@ pub fn estimate_tuning<T: Sample, D: Dimension>(
         return Err(Error::input("the spectrogram", "an array of at least two axes", spectrogram.ndim()));
     };
     let finder = PeakFinder::new(config, spectrogram.len_of(bins))?;
+    let deviations = Deviations::new(resolution, bins_per_octave)?;
     let mut peaks = Peaks::default();
     let mut frame = vec![T::zero(); spectrogram.len_of(bins)];
     for column in spectrogram.lanes(bins) {
         frame.iter_mut().zip(column).for_each(|(slot, value)| *slot = value.abs());
         peaks.collect(&finder, &frame);
     }
-    peaks.tuning(resolution, bins_per_octave)
+    // Nothing was narrowed, so the answer is there.
+    Ok(peaks.tuning(deviations).unwrap_or(0.0))
 }
 
 /// The peaks of all frames so far.
+///
+/// What is wanted of them is the commonest deviation of the louder half, so all must be seen before any can be judged. But
+/// once a fair share of a long signal was seen, it is clear of most which half they will be in: see [`Peaks::narrow`].
 #[derive(Debug, Default)]
 pub(crate) struct Peaks<T> {
+    /// Those that may be on either side of the median.
     pitches: Vec<T>,
     magnitudes: Vec<T>,
+    /// How many blocks of frames they come from.
+    blocks: usize,
+    /// Between which magnitudes the median is looked for; `None` while all peaks are kept.
+    bracket: Option<(T, T)>,
+    /// How many were less loud than that, and the deviations of those that were louder.
+    below: usize,
+    above: Vec<u32>,
     sorted: Vec<T>,
     counts: Vec<u32>,
     flags: Vec<[u8; LANES]>,
@@ -217,54 +230,134 @@ impl<T: Sample> Peaks<T> {
     pub(crate) fn clear(&mut self) {
         self.pitches.clear();
         self.magnitudes.clear();
+        (self.blocks, self.below, self.bracket) = (0, 0, None);
+        self.above.clear();
     }
 
     pub(crate) fn collect(&mut self, finder: &PeakFinder, frame: &[T]) {
-        finder.peaks(frame, |_, pitch, magnitude| self.add(pitch, magnitude));
+        finder.peaks(frame, |_, pitch, magnitude| {
+            if pitch > T::zero() {
+                self.pitches.push(pitch);
+                self.magnitudes.push(magnitude);
+            }
+        });
     }
 
-    pub(crate) fn collect_block(&mut self, finder: &PeakFinder, block: &Block<'_, Lanes<T>>) {
-        let Self { pitches, magnitudes, flags, places, .. } = self;
+    /// Adds the peaks of a block of frames. `deviations` are those of the tuning that will be asked for.
+    pub(crate) fn collect_block(&mut self, finder: &PeakFinder, deviations: Deviations, block: &Block<'_, Lanes<T>>) {
+        let Self { pitches, magnitudes, flags, places, bracket, below, above, .. } = self;
         finder.block_places(block, flags, places);
-        pitches.reserve(places.len());
-        magnitudes.reserve(places.len());
+        let (low, high) = bracket.unwrap_or((T::neg_infinity(), T::infinity()));
         for &(bin, lane) in &*places {
             let at = |bin: usize| block.bins.get(bin).map(|values| values.0[lane]);
             if let (Some(before), Some(here)) = (at(bin - 1), at(bin)) {
                 finder.peak_at(bin, before, here, at(bin + 1), &mut |_, pitch, magnitude| {
-                    if pitch > T::zero() {
+                    if pitch <= T::zero() {
+                        // A bin beside 0 Hz: librosa leaves it out, too.
+                    } else if magnitude < low {
+                        *below += 1;
+                    } else if magnitude > high {
+                        above[deviations.cell(pitch)] += 1;
+                    } else {
                         pitches.push(pitch);
                         magnitudes.push(magnitude);
                     }
                 });
             }
         }
+        self.blocks += 1;
     }
 
-    /// Adds what was found elsewhere.
+    /// None yet, narrowed as these are.
     #[cfg(feature = "rayon")]
-    pub(crate) fn append(&mut self, mut other: Self) {
-        self.pitches.append(&mut other.pitches);
-        self.magnitudes.append(&mut other.magnitudes);
+    pub(crate) fn fork(&self) -> Self {
+        Self { bracket: self.bracket, above: vec![0; self.above.len()], ..Self::default() }
     }
 
-    fn add(&mut self, pitch: T, magnitude: T) {
-        if pitch > T::zero() {
-            self.pitches.push(pitch);
-            self.magnitudes.push(magnitude);
+    /// Adds what a fork has found.
+    #[cfg(feature = "rayon")]
+    pub(crate) fn append(&mut self, mut fork: Self) {
+        self.pitches.append(&mut fork.pitches);
+        self.magnitudes.append(&mut fork.magnitudes);
+        self.blocks += fork.blocks;
+        self.below += fork.below;
+        self.above.iter_mut().zip(fork.above).for_each(|(count, more)| *count += more);
+    }
+
+    /// Of the peaks so far, a fair sample of all, and of those to come keeps only what may be on either side of the median:
+    /// those whose rank lies within four standard errors of the middle, where each block of frames counts as one
+    /// observation. Of the rest it is enough to count them.
+    ///
+    /// Should the signal be so unlike its sample that the median comes to lie elsewhere after all, [`Peaks::tuning`] says so.
+    pub(crate) fn narrow(&mut self, deviations: Deviations) {
+        let total = self.total();
+        let share = 2.0 / (self.blocks as f64).sqrt();
+        if share >= 0.5 || self.magnitudes.is_empty() {
+            return;
         }
-    }
-
-    /// The tuning by the louder half of the peaks.
-    pub(crate) fn tuning(&mut self, resolution: f64, bins_per_octave: usize) -> Result<f64> {
+        // A rank among all peaks, as one among those that are kept.
+        let rank =
+            |share: f64| ((total as f64 * share) as usize).saturating_sub(self.below).min(self.magnitudes.len() - 1);
+        let (low, high) = (rank(0.5 - share), rank(0.5 + share));
         self.sorted.clear();
         self.sorted.extend_from_slice(&self.magnitudes);
-        let threshold = if self.sorted.is_empty() { T::zero() } else { T::narrow(median(&mut self.sorted)) };
-        self.sorted.clear();
-        let loud = self.pitches.iter().zip(&self.magnitudes).filter(|&(_, &magnitude)| magnitude >= threshold);
-        self.sorted.extend(loud.map(|(&pitch, _)| pitch));
-        commonest_deviation(&self.sorted, resolution, bins_per_octave, &mut self.counts)
+        let low = *self.sorted.select_nth_unstable_by(low, order).1;
+        let high = *self.sorted.select_nth_unstable_by(high, order).1;
+        self.above.resize(deviations.cells, 0);
+        let mut kept = 0;
+        for index in 0..self.magnitudes.len() {
+            let (pitch, magnitude) = (self.pitches[index], self.magnitudes[index]);
+            if magnitude < low {
+                self.below += 1;
+            } else if magnitude > high {
+                self.above[deviations.cell(pitch)] += 1;
+            } else {
+                (self.pitches[kept], self.magnitudes[kept]) = (pitch, magnitude);
+                kept += 1;
+            }
+        }
+        self.pitches.truncate(kept);
+        self.magnitudes.truncate(kept);
+        self.bracket = Some((low, high));
     }
+
+    /// Number of all peaks, kept or counted.
+    fn total(&self) -> usize {
+        let above: u32 = self.above.iter().sum();
+        self.below + self.magnitudes.len() + above as usize
+    }
+
+    /// The tuning by the louder half of the peaks; `None` when too much was narrowed to tell.
+    pub(crate) fn tuning(&mut self, deviations: Deviations) -> Option<f64> {
+        let (total, kept) = (self.total(), self.magnitudes.len());
+        self.counts.clear();
+        self.counts.resize(deviations.cells, 0);
+        if total > 0 {
+            // The middle one, or the two whose mean is the median, must be among those that are kept.
+            let upper = (total / 2).checked_sub(self.below).filter(|&upper| upper < kept)?;
+            let lower = if total % 2 == 0 { upper.checked_sub(1)? } else { upper };
+            self.sorted.clear();
+            self.sorted.extend_from_slice(&self.magnitudes);
+            let (low, &mut middle, _) = self.sorted.select_nth_unstable_by(upper, order);
+            let threshold = if lower < upper {
+                let beside = low.iter().copied().fold(T::neg_infinity(), T::max);
+                (beside + middle) / T::narrow(2.0)
+            } else {
+                middle
+            };
+            for (&pitch, &magnitude) in self.pitches.iter().zip(&self.magnitudes) {
+                if magnitude >= threshold {
+                    self.counts[deviations.cell(pitch)] += 1;
+                }
+            }
+            self.counts.iter_mut().zip(&self.above).for_each(|(count, above)| *count += above);
+        }
+        Some(deviations.commonest(&self.counts))
+    }
+}
+
+fn order<T: Sample>(a: &T, b: &T) -> std::cmp::Ordering {
+    a.partial_cmp(b).unwrap_or(std::cmp::Ordering::Equal)
 }
 
 /// How far frequencies (in Hz) lie from the equal-tempered scale on 440 Hz: the commonest deviation, in fractions of a bin
@@ -273,51 +366,61 @@ impl<T: Sample> Peaks<T> {
 /// # Errors
 /// [`Error::InvalidConfig`] when `resolution` is not 1e-6 to 1, or `bins_per_octave` is 0.
 pub fn pitch_tuning<T: Sample>(frequencies: &[T], resolution: f64, bins_per_octave: usize) -> Result<f64> {
-    commonest_deviation(frequencies, resolution, bins_per_octave, &mut Vec::new())
+    let deviations = Deviations::new(resolution, bins_per_octave)?;
+    let mut counts = vec![0; deviations.cells];
+    for &frequency in frequencies.iter().filter(|&&frequency| frequency > T::zero()) {
+        counts[deviations.cell(frequency)] += 1;
+    }
+    Ok(deviations.commonest(&counts))
 }
 
-/// [`pitch_tuning`] with working memory for its histogram.
-fn commonest_deviation<T: Sample>(
-    frequencies: &[T],
-    resolution: f64,
+/// The cells of a histogram of how far frequencies lie from the equal-tempered scale.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Deviations {
+    cells: usize,
     bins_per_octave: usize,
-    counts: &mut Vec<u32>,
-) -> Result<f64> {
-    if !(1e-6..=1.0).contains(&resolution) {
-        return Err(Error::config("resolution", "1e-6 to 1", resolution));
+}
+
+impl Deviations {
+    pub(crate) fn new(resolution: f64, bins_per_octave: usize) -> Result<Self> {
+        if !(1e-6..=1.0).contains(&resolution) {
+            return Err(Error::config("resolution", "1e-6 to 1", resolution));
+        }
+        if bins_per_octave == 0 {
+            return Err(Error::config("bins_per_octave", "a positive integer", 0));
+        }
+        Ok(Self { cells: (1.0 / resolution).ceil() as usize, bins_per_octave })
     }
-    if bins_per_octave == 0 {
-        return Err(Error::config("bins_per_octave", "a positive integer", 0));
+
+    /// Where a cell begins.
+    fn edge(self, cell: usize) -> f64 {
+        -0.5 + cell as f64 * (1.0 / self.cells as f64)
     }
-    let cells = (1.0 / resolution).ceil() as usize;
-    let edge = |cell: usize| -0.5 + cell as f64 * (1.0 / cells as f64);
-    counts.clear();
-    counts.resize(cells, 0);
-    let reference = T::narrow(440.0 / 16.0);
-    let bins = T::narrow(bins_per_octave as f64);
-    let mut any = false;
-    for &frequency in frequencies.iter().filter(|&&frequency| frequency > T::zero()) {
-        any = true;
-        let place = bins * (frequency / reference).log2();
+
+    /// The cell of a frequency above 0.
+    fn cell<T: Sample>(self, frequency: T) -> usize {
+        let place = T::narrow(self.bins_per_octave as f64) * (frequency / T::narrow(440.0 / 16.0)).log2();
         let mut residual = place - place.floor();
         if residual >= T::narrow(0.5) {
             residual -= T::one();
         }
         // The cell by arithmetic, then corrected against its edges, since those are what numpy compares with.
         let residual = residual.widen();
-        let mut cell = (((residual + 0.5) * cells as f64) as usize).min(cells - 1);
-        if residual < edge(cell) {
-            cell = cell.saturating_sub(1);
-        } else if cell + 1 < cells && residual >= edge(cell + 1) {
-            cell += 1;
+        let cell = (((residual + 0.5) * self.cells as f64) as usize).min(self.cells - 1);
+        if residual < self.edge(cell) {
+            cell.saturating_sub(1)
+        } else if cell + 1 < self.cells && residual >= self.edge(cell + 1) {
+            cell + 1
+        } else {
+            cell
         }
-        counts[cell] += 1;
     }
-    if !any {
-        return Ok(0.0);
+
+    /// The deviation of the fullest cell, the first of several; 0 when all are empty.
+    fn commonest(self, counts: &[u32]) -> f64 {
+        let most = counts.iter().copied().max().unwrap_or(0);
+        if most == 0 { 0.0 } else { self.edge(counts.iter().position(|&count| count == most).unwrap_or(0)) }
     }
-    let most = counts.iter().copied().max().unwrap_or(0);
-    Ok(edge(counts.iter().position(|&count| count == most).unwrap_or(0)))
 }
 
 /// How far a concert pitch is from 440 Hz, in fractions of a bin (librosa: `A4_to_tuning`).

@@ -5,6 +5,7 @@
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use audio_features::augment::TimeStretch;
 use audio_features::summary::Vector162;
 use audio_features::{
     Chroma, ChromaConfig, ExtractorConfig, Feature, FeatureExtractor, Istft, MelConfig, MelSpectrogram, Mfcc,
@@ -75,6 +76,8 @@ fn planners<T: Sample>(precision: Precision, pad_mode: PadMode) {
     for power in [1.0, 2.0, 1.5] {
         check(&name("spectrogram"), &signals, |x| stft.spectrogram_into(x, power, spectrogram.view_mut()).unwrap());
     }
+    let (stretch, mut stretched) = (TimeStretch::new(&stft_config).unwrap(), Vec::new());
+    check(&name("TimeStretch"), &signals, |x| stretch.time_stretch_into(x, 0.8, &mut stretched).unwrap());
     let istft = Istft::new(&stft_config).unwrap();
     let mut samples = vec![T::zero(); 20_000];
     check(&name("Istft"), &signals, |_| istft.process_into(spectrum.view(), &mut samples).unwrap());

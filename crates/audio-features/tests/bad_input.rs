@@ -275,7 +275,7 @@ proptest! {
         let _ = refuses(&samples, rms(&samples, &config));
         run(FeatureStream::rms(&config), &samples);
         for reference in [Reference::Max, Reference::Value(b)] {
-            let config = SilenceConfig { top_db: a, reference, frame_length, hop_length };
+            let config = SilenceConfig { top_db: a, reference, frame_length, hop_length, ..SilenceConfig::default() };
             if let Some(range) = refuses(&samples, trim(&samples, &config)) {
                 prop_assert!(range.start <= range.end && range.end <= samples.len());
             }

@@ -74,7 +74,7 @@ pub(crate) fn bench(args: &[String]) -> Result<ExitCode> {
         script: "benches/peers/audio.py",
         package: "audio-features",
         bench: "audio_peers",
-        features: "",
+        features: "rayon",
         packages: if torch { TORCHAUDIO } else { LIBROSA },
     };
     comparison.run(peers::threads(args)?, args)

@@ -58,8 +58,8 @@ impl OverlapAdd {
         })
     }
 
-    /// Begins a signal of `length` samples from so many frames, at least one.
-    pub(super) fn begin<T: Sample>(&self, n_frames: usize, length: usize) -> Adding<'_, T> {
+    /// Begins a signal of `length` samples from so many frames, at least one, in the memory of `signal`.
+    pub(super) fn begin<T: Sample>(&self, n_frames: usize, length: usize, signal: Vec<T>) -> Adding<'_, T> {
         let Self { hop, left, ref single, ref double, ref pool } = *self;
         // librosa's `length=0` means no length at all: the signal then ends with the last frame.
         let whole = (single.window.len() + hop * (n_frames - 1)).saturating_sub(2 * left);
@@ -67,8 +67,8 @@ impl OverlapAdd {
         let frames = n_frames.min((length + 2 * left).div_ceil(hop));
         let place = Place { hop, left, frames, length, next: 0 };
         match double {
-            Some(double) if size_of::<T>() > size_of::<f32>() => Adding::Double(Sum::new(double, pool, place)),
-            _ => Adding::Single(Sum::new(single, pool, place)),
+            Some(double) if size_of::<T>() > size_of::<f32>() => Adding::Double(Sum::new(double, pool, place, signal)),
+            _ => Adding::Single(Sum::new(single, pool, place, signal)),
         }
     }
 }
@@ -138,7 +138,7 @@ pub(super) struct Sum<'a, T, F: Send + 'static> {
 }
 
 impl<'a, T: Sample, F: Sample> Sum<'a, T, F> {
-    fn new(plan: &'a Plan<F>, pool: &'a Pool, place: Place) -> Self {
+    fn new(plan: &'a Plan<F>, pool: &'a Pool, place: Place, mut signal: Vec<T>) -> Self {
         let mut work = pool.take::<Work<F>>();
         let n_fft = plan.window.len();
         work.spectrum.resize(1 + n_fft / 2, Complex::default());
@@ -147,7 +147,8 @@ impl<'a, T: Sample, F: Sample> Sum<'a, T, F> {
         work.sums.clear();
         work.sums.resize(n_fft.max(place.hop), F::zero());
         work.steady.clear();
-        let signal = Vec::with_capacity(place.length);
+        signal.clear();
+        signal.reserve_exact(place.length);
         Self { plan, work, place, signal }
     }
 

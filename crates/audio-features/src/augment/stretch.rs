@@ -40,6 +40,17 @@ impl TimeStretch {
     /// # Errors
     /// [`Error::InvalidConfig`] when `rate` is not above 0, and as [`Stft::process`].
     pub fn time_stretch<T: Sample>(&self, samples: &[T], rate: f64) -> Result<Vec<T>> {
+        let mut out = Vec::new();
+        self.time_stretch_into(samples, rate, &mut out)?;
+        Ok(out)
+    }
+
+    /// Like [`TimeStretch::time_stretch`], into memory of the caller, whatever `out` held before; nothing is allocated after
+    /// the first call when it has room for the result.
+    ///
+    /// # Errors
+    /// As [`TimeStretch::time_stretch`]; `out` is empty then, or as it was.
+    pub fn time_stretch_into<T: Sample>(&self, samples: &[T], rate: f64, out: &mut Vec<T>) -> Result<()> {
         check_rate(rate)?;
         // Of an empty signal librosa makes a hop of silence for every new frame.
         if samples.len().max(self.stft.hop_length()) as f64 / rate > LONGEST_RESULT {
@@ -48,10 +59,11 @@ impl TimeStretch {
         let length = (samples.len() as f64 / rate).round_ties_even() as usize;
         let mut vocoder = self.pool.take::<Vocoder<T>>();
         vocoder.start(self.stft.n_bins(), self.stft.n_frames(samples.len())?, rate);
-        let mut sum = self.overlap.begin(vocoder.total, length);
+        let mut sum = self.overlap.begin(vocoder.total, length, std::mem::take(out));
         vocoder.total = sum.frames();
         self.stft.frames(samples, |frame| vocoder.push(frame, |frame| sum.push(frame)))?;
-        Ok(sum.finish())
+        *out = sum.finish();
+        Ok(())
     }
 
     /// The signal `n_steps` semitones higher (lower when negative) at the same tempo and length. `sr` is its rate, in Hz.

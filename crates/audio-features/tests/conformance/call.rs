@@ -469,7 +469,6 @@ fn signal<T: Sample + Kind>(function: &str, input: &ArrayD<T>, mut p: Params, fa
             one(channels(input, |x| Ok(ndarray::Array1::from(stretch.pitch_shift(x, sr, semitones)?)))?)
         }
         "yin" | "pyin" => pitch(function, input, p),
-        "effects.trim" | "trim" | "effects.split" | "split" => silence(function, input, p),
         "effects.preemphasis" | "preemphasis" | "effects.deemphasis" | "deemphasis" => {
             let coef = p.f64("coef", 0.97)?;
             p.done()?;
@@ -498,6 +497,27 @@ fn signal<T: Sample + Kind>(function: &str, input: &ArrayD<T>, mut p: Params, fa
             }
             let samples = channels(input, |x| Ok(ndarray::Array1::from(resample(x)?)))?;
             one(samples.mapv(|x| T::narrow(x.widen() * scale)))
+        }
+        "zero_crossings" | "zero_crossings[ref=max]" | "zero_crossings[ref=median]" => {
+            let config = af::CrossingConfig {
+                threshold: p.f64("threshold", 1e-10)?,
+                ref_magnitude: match function.split_once('[') {
+                    Some((_, "ref=max]")) => Some(Reference::Max),
+                    Some(_) => Some(Reference::Median),
+                    None => p.optional_f64("ref_magnitude", None)?.map(Reference::Value),
+                },
+                zero_pos: p.bool("zero_pos", true)?,
+                pad: p.bool("pad", true)?,
+            };
+            p.done()?;
+            let crossings = channels(input, |x| {
+                let crossings = af::zero_crossings(x, &config)?;
+                Ok(crossings.into_iter().map(|crosses| f64::from(u8::from(crosses))).collect::<ndarray::Array1<f64>>())
+            })?;
+            Ok(vec![Output { values: crossings, dtype: "bool" }])
+        }
+        name if ["effects.trim", "trim", "effects.split", "split"].contains(&name.split('[').next().unwrap_or("")) => {
+            silence(name, input, p)
         }
         _ => match function.strip_prefix("spectral_").or(function.strip_prefix("poly_")) {
             Some(_) => spectral(function, input, p, fast),
@@ -628,9 +648,18 @@ fn pitch<T: Sample + Kind>(function: &str, input: &ArrayD<T>, mut p: Params) -> 
 }
 
 fn silence<T: Sample + Kind>(function: &str, input: &ArrayD<T>, mut p: Params) -> Outputs {
+    let (function, aggregate) = function.split_once('[').unwrap_or((function, ""));
     let defaults = af::SilenceConfig::default();
     let config = af::SilenceConfig {
         top_db: p.f64("top_db", defaults.top_db)?,
+        aggregate: match aggregate {
+            "" => defaults.aggregate,
+            "aggregate=max]" => af::Aggregate::Max,
+            "aggregate=mean]" => af::Aggregate::Mean,
+            "aggregate=median]" => af::Aggregate::Median,
+            "aggregate=min]" => af::Aggregate::Min,
+            _ => return unsupported(format!("function {function}")),
+        },
         reference: p.optional_f64("ref", None)?.map_or(Reference::Max, Reference::Value),
         frame_length: p.usize("frame_length", defaults.frame_length)?,
         hop_length: p.usize("hop_length", defaults.hop_length)?,

@@ -122,6 +122,11 @@ class Suite:
             return librosa.feature.rms(S=arrays[0], **p)
         if fn.endswith("[S]"):
             return getattr(librosa.feature, fn[:-3])(S=arrays[0], **p)
+        if fn.startswith("zero_crossings["):
+            return librosa.zero_crossings(arrays[0], ref_magnitude=REDUCERS[fn[19:-1]], **p)
+        if "[aggregate=" in fn:
+            name, _, aggregate = fn[:-1].partition("[aggregate=")
+            return getattr(librosa.effects, name.removeprefix("effects."))(arrays[0], aggregate=REDUCERS[aggregate], **p)
         if fn == "power_to_db[ref=max]":
             return librosa.power_to_db(arrays[0], ref=np.max, **p)
         if fn in ("estimate_tuning", "piptrack"):
@@ -200,6 +205,8 @@ class Suite:
         text = json.dumps(head)[:-1] + ', "cases": [\n' + lines + "\n]}\n"
         (folder / "cases.json").write_text(text)
 
+
+REDUCERS = {"max": np.max, "mean": np.mean, "median": np.median, "min": np.min}
 
 PRECISION_SENSITIVE = {"istft", "delta", "chroma_stft", "estimate_tuning", "piptrack", "spectral_contrast", "spectral_bandwidth",
                        "spectral_centroid", "spectral_rolloff", "spectral_flatness", "poly_features"}
@@ -442,6 +449,7 @@ def build(full):
     for p in [{"fmin": 500.0, "fmax": 65.0}, {"fmin": 65.0, "fmax": 20000.0}, {"fmin": 5.0, "fmax": 500.0}]:
         s.add("yin", ["speech"], group="pitch", sr=SR, **p)
     add_windows_and_channels(s, rng, many)
+    add_crossings_and_aggregates(s, rng, many, full)
     return s
 
 
@@ -495,6 +503,26 @@ def add_windows_and_channels(s, rng, many):
         s.add("power_to_db[ref=max]", ["mag_many"], group="db", **({} if top_db is ... else {"top_db": top_db}))
     s.add("hz_to_midi", ["freqs[1:]"], group="scales")
     s.add("midi_to_hz", ["mels"], group="scales")
+
+
+def add_crossings_and_aggregates(s, rng, many, full):
+    """Single zero crossings, and several channels that are silent together."""
+    D = ...
+    for y in ["many[..., :600]", "stereo[..., :1100]"] + (["many", "stereo"] if full else []):
+        for reducer in REDUCERS:
+            for top_db in [10, 30.0]:
+                s.add(f"effects.split[aggregate={reducer}]", [y], top_db=top_db, frame_length=256, hop_length=64)
+            s.add(f"effects.trim[aggregate={reducer}]", [y if full else y.replace("00]", "0]")], top_db=3.0, frame_length=32, hop_length=8)
+
+    # The crossings themselves, and what counts as one.
+    for y in ["edges", "speech", "speech64", "silence", "len1", "many", "empty"]:
+        y = y if full or y in ("edges", "len1", "empty") else f"{y}[..., :400]"
+        for p in product(rng, 2 * many, threshold=[D, 0.0, 0.01], ref_magnitude=[D, 0.5], zero_pos=[D, False], pad=[D, False]):
+            s.add("zero_crossings", [y], **p)
+        if y.split("[")[0] != "many":
+            for p in product(rng, many, threshold=[D, 0.05, 0.3], zero_pos=[D, False]):
+                s.add("zero_crossings[ref=max]", [y], **p)
+                s.add("zero_crossings[ref=median]", [y], **p)
 
 
 def main():
