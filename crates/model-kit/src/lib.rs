@@ -7,6 +7,7 @@
 //! - [`optim`], [`schedule`], [`loss`]: the parts of a recipe.
 //! - [`trainer`]: the loop around them, with averaged weights, best and last checkpoints and exact resume; its page has
 //!   [a table of every setting](trainer#every-setting).
+//! - [`svm`]: linear support vector machines on any features.
 //! - [`generator`]: LibTorch's one random generator, shared out.
 //! - [`callback`]: what watches a training: tables, TensorBoard, or your own.
 //! - [`cross_validation`]: one training per fold, mean and deviation.
@@ -32,6 +33,7 @@ pub mod plots;
 mod random;
 pub mod schedule;
 pub mod split;
+pub mod svm;
 pub mod trainer;
 pub mod weights;
 

@@ -1,0 +1,105 @@
+//! Fits a linear SVM on FER-2013: on pixels, on gradient histograms, or on what a face network sees.
+//!
+//! ```text
+//! cargo run --release --example train_svm -- --data fer2013.csv --features hog --out runs/svm-hog.safetensors
+//! cargo run --release --example train_svm -- --data fer2013.csv --features cnn --weights runs/fer/model.safetensors
+//! ```
+//!
+//! It learns from Training with each C in turn, and keeps the machine that is right most often on PublicTest.
+
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "it talks to the one who runs it")]
+
+use std::path::PathBuf;
+use std::time::Instant;
+
+use anyhow::{Context, Result, ensure};
+use clap::{Parser, ValueEnum};
+use emotion_core::EmotionModel;
+use fer_model::dataset::{FaceSet, Fer2013, Split};
+use fer_model::{FaceFeatures, FerModel, Hog, SvmBaseline, SvmData};
+use model_kit::device::set_threads;
+use model_kit::metrics::{Confusion, fit_temperature};
+use model_kit::svm::SvmConfig;
+
+#[derive(Parser)]
+#[command(about = "Fits a linear SVM on FER-2013", version)]
+struct Options {
+    /// fer2013.csv, with the columns emotion, pixels and Usage.
+    #[arg(long)]
+    data: PathBuf,
+    /// What the machine looks at.
+    #[arg(long, value_enum, default_value_t = Kind::Hog)]
+    features: Kind,
+    /// The network of `--features cnn`: a model file, or `pretrained` for the one that comes with the crate.
+    #[arg(long, default_value = "pretrained")]
+    weights: String,
+    /// The values of C that are tried, from small to large.
+    #[arg(long, value_delimiter = ',', default_values_t = [1e-5, 1e-4, 1e-3, 1e-2, 1e-1])]
+    c: Vec<f64>,
+    /// Where the best machine goes; nowhere if it is not said.
+    #[arg(long)]
+    out: Option<PathBuf>,
+    /// Threads of LibTorch; as many as there are idle cores.
+    #[arg(long, default_value_t = 2)]
+    threads: usize,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Kind {
+    Pixels,
+    Hog,
+    Cnn,
+}
+
+fn main() -> Result<()> {
+    let options = Options::parse();
+    set_threads(options.threads)?;
+    let data = Fer2013::load(&options.data)?;
+    let (training, public) = (data.split(Split::Training), data.split(Split::Public));
+    ensure!(!training.is_empty() && !public.is_empty(), "{} lacks Training or PublicTest", options.data.display());
+    let features = match options.features {
+        Kind::Pixels => FaceFeatures::Pixels,
+        Kind::Hog => FaceFeatures::Hog(Hog::default()),
+        Kind::Cnn if options.weights == "pretrained" => FaceFeatures::Cnn(Box::new(FerModel::pretrained()?)),
+        Kind::Cnn => FaceFeatures::Cnn(Box::new(FerModel::load(&options.weights)?)),
+    };
+    let started = Instant::now();
+    let prepared = SvmData::new(&features, &training)?;
+    eprintln!("features of {} pictures in {:.1} s", training.len(), started.elapsed().as_secs_f64());
+
+    let images: Vec<_> = (0..public.len()).map(|index| public.image(index)).collect();
+    let truth: Vec<_> = (0..public.len()).map(|index| public.emotion(index)).collect();
+    let mut fits: Vec<(f64, f64, SvmBaseline)> = Vec::new();
+    for &c in &options.c {
+        let started = Instant::now();
+        let config = SvmConfig { c, ..SvmConfig::default() };
+        let (svm, fit) = SvmBaseline::fit(&features, &prepared, &config, fits.last().map(|(_, _, svm)| svm))?;
+        let seconds = started.elapsed().as_secs_f64();
+        let confusion = measure(&svm, &public, &images)?;
+        let state = if fit.converged { "" } else { ", not converged" };
+        println!(
+            "C {c:e}: {:.2} % of PublicTest right, mean recall {:.2} % ({} steps, {seconds:.1} s{state})",
+            100.0 * confusion.accuracy(),
+            100.0 * confusion.uar(),
+            fit.steps
+        );
+        fits.push((confusion.accuracy(), c, svm));
+    }
+    let best = fits.into_iter().max_by(|first, second| first.0.total_cmp(&second.0));
+    let (accuracy, c, svm) = best.context("no value of C was given")?;
+    let temperature = fit_temperature(&truth, &svm.predict_batch(&images)?)?;
+    println!("{}: C {c:e}, {:.2} %, temperature {temperature:.3}", svm.name(), 100.0 * accuracy);
+    if let Some(path) = &options.out {
+        svm.with_temperature(temperature)?.save(path)?;
+        println!("written to {}", path.display());
+    }
+    Ok(())
+}
+
+fn measure(svm: &SvmBaseline, faces: &FaceSet, images: &[image::GrayImage]) -> Result<Confusion> {
+    let mut confusion = Confusion::new(faces.labels());
+    for (index, scores) in svm.predict_batch(images)?.iter().enumerate() {
+        confusion.add(faces.emotion(index), scores.top().0)?;
+    }
+    Ok(confusion)
+}
