@@ -5,7 +5,7 @@
 use emotion_core::{EmotionModel, LabelSet};
 use fer_model::arch::{Arch, CompactConfig};
 use fer_model::config::{ModelConfig, Normalisation};
-use fer_model::{Error, FerModel};
+use fer_model::{Error, FerModel, predict_ten_crop, ten_crop};
 use image::{GrayImage, Luma};
 use model_kit::device::Device;
 use model_kit::weights::Weights;
@@ -60,6 +60,31 @@ fn mirrored_answers_are_symmetric() {
     for (first, second) in there.values().iter().zip(back.values()) {
         assert!((first - second).abs() < 1e-6);
     }
+}
+
+#[test]
+fn crops_are_seen_at_their_own_size_or_resized() {
+    let (model, face) = (FerModel::from_weights(&weights(), Device::Cpu).unwrap(), face(48, 5));
+    let resized = predict_ten_crop(&model, std::slice::from_ref(&face), 40).unwrap();
+    let small = model.at_size(40).unwrap();
+    let seen = predict_ten_crop(&small, std::slice::from_ref(&face), 40).unwrap();
+    assert_ne!(resized, seen);
+    // At its own size a crop is given to the network as it is: the mean of the ten answers is theirs.
+    let answers = small.predict_batch(&ten_crop(&face, 40).unwrap()).unwrap();
+    for (place, value) in seen[0].values().iter().enumerate() {
+        let mean = answers.iter().map(|scores| scores.values()[place]).sum::<f32>() / 10.0;
+        assert!((mean - value).abs() < 1e-6);
+    }
+    assert!(matches!(small.at_size(15), Err(Error::InvalidConfig { field: "side", .. })));
+
+    let mut flat = ModelConfig::from_weights(&weights()).unwrap();
+    flat.arch = Arch::Mlp;
+    let store = VarStore::new(tch::Device::Cpu);
+    flat.arch.build(&store.root(), 7).unwrap();
+    let mut own = Weights::from_store(&store).unwrap();
+    own.metadata.insert("fer_model".into(), serde_json::to_string(&flat).unwrap());
+    let model = FerModel::from_weights(&own, Device::Cpu).unwrap().at_size(40).unwrap();
+    assert!(matches!(model.predict(&face), Err(Error::Model { .. })), "a network for one size says so");
 }
 
 #[test]

@@ -97,6 +97,17 @@ fn learns_resumes_and_becomes_a_model() {
     let accuracy = right as f64 / choose.len() as f64;
     assert!((accuracy - best.score.accuracy).abs() < 0.02, "{accuracy} after export, {} before", best.score.accuracy);
 
+    // All but the last layer of another network of the same make is something to start from.
+    let mut still = recipe();
+    (still.train.epochs, still.train.learning_rate, still.train.ema_decay) = (1, 1e-12, 0.0);
+    let onwards = tempfile::tempdir().unwrap();
+    let start = Run { backbone: Some(file.clone()), folder: Some(onwards.path().to_owned()), ..Run::default() };
+    train(&still, &start, &learn, &choose, &mut []).unwrap();
+    let (own, started) =
+        (Weights::open(&file).unwrap(), Weights::open(&onwards.path().join("best.safetensors")).unwrap());
+    let apart = |name: &str| (&own.tensors[name] - &started.tensors[name]).abs().max().double_value(&[]);
+    assert!(apart("stem.conv.weight") < 1e-6 && apart("head.weight") > 1e-3);
+
     // The model teaches another one, from pictures whose own labels are no help.
     let mut unlabelled = FaceSet::new(LabelSet::face7());
     for index in 0..learn.len() {
