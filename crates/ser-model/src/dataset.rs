@@ -1,5 +1,6 @@
 //! Clips as the trainer wants them: decoded once, drawn evenly, changed at random each time.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use emotion_core::{BoxError, LabelSet};
@@ -10,18 +11,18 @@ use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use crate::Error;
 use crate::augment::{AugmentConfig, Babble};
 use crate::cache::Cache;
 use crate::corpus::{Clip, Corpus, Skipped};
 use crate::input::{self, LogMel};
+use crate::{Error, SAMPLE_RATE};
 
 /// A clip with its sound.
 #[derive(Debug, Clone)]
 pub struct Sound {
     /// What is known of it.
     pub clip: Clip,
-    /// Mono samples at [`SAMPLE_RATE`](crate::SAMPLE_RATE), trimmed.
+    /// Mono samples at [`SAMPLE_RATE`](crate::SAMPLE_RATE).
     pub samples: Arc<[f32]>,
 }
 
@@ -132,6 +133,8 @@ pub(crate) fn set_image(image: &Array2<f32>, frames: usize, input: &mut [f32]) {
 #[derive(Debug)]
 pub struct ImageTraining<'a> {
     sounds: &'a [Sound],
+    /// Where in each clip the speech is.
+    speech: Vec<Range<usize>>,
     labels: LabelSet,
     log_mel: LogMel,
     augment: AugmentConfig,
@@ -161,7 +164,18 @@ impl<'a> ImageTraining<'a> {
         let draw = Draw::new(sounds, labels, shares)?;
         let shape = [log_mel.config().n_mels as i64 + 1, frames as i64];
         let babble = Babble::new(sounds);
-        Ok(Self { sounds, labels: labels.clone(), log_mel, augment, babble, draw, shape, frames, samples })
+        let speech = sounds.iter().map(|sound| input::speech_range(&sound.samples, log_mel.config().trim_db)).collect();
+        Ok(Self { sounds, speech, labels: labels.clone(), log_mel, augment, babble, draw, shape, frames, samples })
+    }
+}
+
+impl ImageTraining<'_> {
+    /// The speech of a clip with some of what is before and after it.
+    fn window(&self, index: usize, rng: &mut impl Rng) -> Range<usize> {
+        let Range { start, end } = self.speech[index];
+        let most = self.augment.margin * SAMPLE_RATE as f32;
+        let mut margin = |there: usize| (rng.random::<f32>() * most.min(there as f32)) as usize;
+        start - margin(start)..end + margin(self.sounds[index].samples.len() - end)
     }
 }
 
@@ -181,19 +195,23 @@ impl Dataset for ImageTraining<'_> {
     /// The index says nothing here: the clip, too, is drawn from the seed.
     fn sample(&self, _index: usize, seed: u64, input: &mut [f32], target: &mut [f32]) -> Result<(), BoxError> {
         let rng = &mut ChaCha8Rng::seed_from_u64(seed);
-        let Sound { clip, samples } = &self.sounds[self.draw.pick(rng)];
+        let index = self.draw.pick(rng);
+        let Sound { clip, samples } = &self.sounds[index];
         set_target(&self.labels, clip, target)?;
 
         // A piece somewhat longer than what is heard, so that faster speech still fills it.
         let room = self.frames * self.log_mel.config().hop_length;
         let faster = self.augment.speed + self.augment.tempo + self.augment.stretch;
         let want = (room as f32 * 2f32.powf(faster)) as usize + 1;
-        let start = if samples.len() > want { rng.random_range(0..=samples.len() - want) } else { 0 };
-        let piece = &samples[start..(start + want).min(samples.len())];
-        let mut sound = self.augment.sound(piece, &clip.speaker_key(), &self.babble, rng)?;
-        sound.truncate(room + self.log_mel.config().hop_length * self.frames / 4);
+        let window = self.window(index, rng);
+        let start = window.start + rng.random_range(0..=window.len().saturating_sub(want));
+        let piece = &samples[start..(start + want).min(window.end)];
+        let sound = self.augment.sound(piece, &clip.speaker_key(), &self.babble, rng)?;
+        // As the model does with what it is asked about.
+        let sound = input::trim(&sound, self.log_mel.config().trim_db);
+        let sound = &sound[..sound.len().min(room + room / 4)];
 
-        let image = self.augment.tempo(self.log_mel.decibels(&sound)?, rng);
+        let image = self.augment.tempo(self.log_mel.decibels(sound)?, rng);
         let spare = image.ncols().saturating_sub(self.frames);
         let start = if spare > 0 { rng.random_range(0..=spare) } else { 0 };
         let mut image = image.slice(s![.., start..image.ncols().min(start + self.frames)]).to_owned();
@@ -223,8 +241,7 @@ impl ImageEvaluation {
         let mut images = Vec::with_capacity(sounds.len());
         let mut targets = Vec::with_capacity(sounds.len());
         for sound in sounds.iter().filter(|sound| labels.contains(sound.clip.emotion)) {
-            let mut image = log_mel.decibels(&sound.samples)?;
-            log_mel.normalize(&mut image);
+            let image = log_mel.image(&sound.samples)?;
             let start = image.ncols().saturating_sub(frames) / 2;
             images.push(image.slice(s![.., start..image.ncols().min(start + frames)]).to_owned());
             targets.push(labels.iter().map(|label| f32::from(u8::from(label == sound.clip.emotion))).collect());
@@ -323,5 +340,33 @@ mod tests {
         held_out.sample(1, 0, &mut input, &mut target).unwrap();
         assert_eq!(input[64 * 125..].iter().sum::<f32>(), 38.0);
         assert_eq!(target[3], 1.0);
+    }
+
+    #[test]
+    fn noise_sounds_around_the_speech_and_quiet_margins_are_cut() {
+        let mut sounds = sounds();
+        sounds.truncate(1);
+        let silence = vec![0.0; 16_000];
+        sounds[0].samples = [&silence[..], &sounds[0].samples[..16_000], &silence[..]].concat().into();
+        let heard = |augment: AugmentConfig| {
+            let log_mel = LogMel::new(LogMelConfig::default()).unwrap();
+            let shares = shares(1.0, 0.0);
+            let set = ImageTraining::new(&sounds, &LabelSet::speech8(), log_mel, augment, &shares, 250, 1).unwrap();
+            let frames = |seed| {
+                let (mut input, mut target) = (vec![0.0; 65 * 250], vec![0.0; 8]);
+                set.sample(0, seed, &mut input, &mut target).unwrap();
+                input[64 * 250..].iter().sum::<f32>() as usize
+            };
+            (0..20).map(frames).collect::<Vec<_>>()
+        };
+        // One second of tone with 50 ms on either side, a frame every 16 ms.
+        let quiet = heard(AugmentConfig { margin: 1.0, ..AugmentConfig::none() });
+        assert!(quiet.iter().all(|frames| (63..=72).contains(frames)), "{quiet:?}");
+        let noisy = AugmentConfig { margin: 1.0, noise_share: 1.0, snr: [0.0, 0.0], ..AugmentConfig::none() };
+        let noisy = heard(noisy);
+        assert!(
+            noisy.iter().max() > Some(&140) && noisy.iter().all(|&frames| (63..=191).contains(&frames)),
+            "{noisy:?}"
+        );
     }
 }

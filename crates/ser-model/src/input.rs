@@ -6,6 +6,7 @@
 
 use std::fs::File;
 use std::io::Read;
+use std::ops::Range;
 use std::path::Path;
 
 use audio_features::{MelConfig, MelSpectrogram, Precision, StftConfig};
@@ -83,9 +84,12 @@ pub(crate) fn check(samples: &[f32]) -> Result<(), Error> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Normalization {
-    /// The mean of the whole image is subtracted: the loudness of a recording says as much about the microphone as
-    /// about the voice, so the network never sees it. The default.
+    /// The level of the loud frames (that which a twentieth of the frames exceed) is subtracted, and what lies more than
+    /// 70 dB below it counts as that: the loudness of a recording says as much about the microphone as about the voice, so
+    /// the network never sees it. Noise fills the valleys but hardly moves the peaks, so speech in noise stays where it was. The default.
     #[default]
+    Peak,
+    /// The mean of the whole image is subtracted. Pauses lower it and noise raises it.
     Level,
     /// The mean of each band over time is subtracted: also removes the colour of microphone and room, and of the voice.
     Band,
@@ -97,9 +101,9 @@ pub enum Normalization {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LogMelConfig {
-    /// Length of the transform, in samples. Default 512 (32 ms).
+    /// Length of the transform, in samples. Default 1024 (64 ms), long enough to tell the harmonics of most voices apart.
     pub n_fft: usize,
-    /// Length of the Hann window, in samples; at most `n_fft`. Default 512 (32 ms).
+    /// Length of the Hann window, in samples; at most `n_fft`. Default 1024 (64 ms).
     pub win_length: usize,
     /// Samples from frame to frame. Default 256 (16 ms).
     pub hop_length: usize,
@@ -118,13 +122,13 @@ pub struct LogMelConfig {
 impl Default for LogMelConfig {
     fn default() -> Self {
         Self {
-            n_fft: 512,
-            win_length: 512,
+            n_fft: 1024,
+            win_length: 1024,
             hop_length: 256,
             n_mels: 64,
             fmin: 50.0,
             fmax: 7000.0,
-            normalization: Normalization::Level,
+            normalization: Normalization::default(),
             trim_db: 35.0,
         }
     }
@@ -135,6 +139,12 @@ const FLOOR: f32 = 1e-9;
 
 /// The level that [`Normalization::Fixed`] subtracts, in dB, about the mean over the corpora.
 const FIXED_LEVEL: f32 = -45.0;
+
+/// [`Normalization::Peak`]: the share of the frames below the reference, how far below it the middle of the network's input
+/// lies, and how far its least, both in dB.
+const PEAK_QUANTILE: f32 = 0.95;
+const PEAK_MIDDLE: f32 = 40.0;
+const PEAK_RANGE: f32 = 70.0;
 
 /// What decibels are divided by, so that the network's input varies by about 1.
 const SCALE: f32 = 18.0;
@@ -205,6 +215,10 @@ impl LogMel {
     /// Subtracts the level as [`Normalization`] says and scales to a deviation of about 1.
     pub fn normalize(&self, image: &mut Array2<f32>) {
         match self.config.normalization {
+            Normalization::Peak => {
+                let loud = loud_level(image);
+                image.mapv_inplace(|value| ((value - loud).max(-PEAK_RANGE) + PEAK_MIDDLE) / SCALE);
+            }
             Normalization::Level => {
                 let mean = image.mean().unwrap_or(0.0);
                 image.mapv_inplace(|value| (value - mean) / SCALE);
@@ -230,6 +244,16 @@ impl LogMel {
     }
 }
 
+/// The level of the frames, all bands together, that a twentieth of them exceed, in dB.
+fn loud_level(image: &Array2<f32>) -> f32 {
+    let mut levels: Vec<f32> = image
+        .axis_iter(Axis(1))
+        .map(|frame| 10.0 * frame.iter().map(|value| 10f32.powf(value / 10.0)).sum::<f32>().log10())
+        .collect();
+    levels.sort_by(f32::total_cmp);
+    levels.get((PEAK_QUANTILE * levels.len() as f32) as usize).copied().unwrap_or(0.0)
+}
+
 /// The frames that trimming measures: 25 ms every 10 ms at [`SAMPLE_RATE`].
 const TRIM_FRAME: usize = 400;
 const TRIM_HOP: usize = 160;
@@ -240,6 +264,11 @@ const TRIM_MARGIN: usize = 800;
 /// Cuts off leading and trailing sound whose level stays `trim_db` below the loudest frame of 25 ms; 50 ms on either
 /// side are kept. Silence throughout is returned whole, as is everything with `trim_db` 0.
 pub fn trim(samples: &[f32], trim_db: f32) -> &[f32] {
+    &samples[speech_range(samples, trim_db)]
+}
+
+/// What [`trim`] leaves.
+pub(crate) fn speech_range(samples: &[f32], trim_db: f32) -> Range<usize> {
     let energies: Vec<f32> = (0..samples.len())
         .step_by(TRIM_HOP)
         .map(|start| samples[start..(start + TRIM_FRAME).min(samples.len())].iter().map(|x| x * x).sum())
@@ -247,13 +276,13 @@ pub fn trim(samples: &[f32], trim_db: f32) -> &[f32] {
     let loudest = energies.iter().copied().fold(0.0, f32::max);
     let least = loudest * 10f32.powf(-trim_db / 10.0);
     if trim_db == 0.0 || loudest == 0.0 {
-        return samples;
+        return 0..samples.len();
     }
     let first = energies.iter().position(|&energy| energy >= least).unwrap_or(0);
     let last = energies.iter().rposition(|&energy| energy >= least).unwrap_or(energies.len());
     let start = (first * TRIM_HOP).saturating_sub(TRIM_MARGIN);
     let end = (last * TRIM_HOP + TRIM_FRAME + TRIM_MARGIN).min(samples.len());
-    &samples[start..end]
+    start..end
 }
 
 #[cfg(test)]
@@ -276,19 +305,46 @@ mod tests {
         assert_eq!(trim(&[0.0; 500], 35.0).len(), 500);
     }
 
-    #[test]
-    fn level_normalisation_forgets_the_gain() {
-        let log_mel = LogMel::new(LogMelConfig::default()).unwrap();
+    /// Numbers from −1 to 1.
+    fn noise() -> impl FnMut() -> f32 {
         let mut state = 1u32;
-        let mut noise = || {
+        move || {
             state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
             (state >> 8) as f32 / (1 << 23) as f32 - 1.0
-        };
+        }
+    }
+
+    #[test]
+    fn normalisation_forgets_the_gain() {
+        let mut noise = noise();
         let loud: Vec<f32> = tone(1.0, SAMPLE_RATE).iter().map(|x| x + 0.05 * noise()).collect();
         let quiet: Vec<f32> = loud.iter().map(|x| x * 0.1).collect();
-        let (loud, quiet) = (log_mel.image(&loud).unwrap(), log_mel.image(&quiet).unwrap());
-        let worst = loud.iter().zip(&quiet).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
-        assert!(worst < 1e-3, "{worst}");
+        for normalization in [Normalization::Peak, Normalization::Level, Normalization::Band] {
+            let log_mel = LogMel::new(LogMelConfig { normalization, ..LogMelConfig::default() }).unwrap();
+            let (loud, quiet) = (log_mel.image(&loud).unwrap(), log_mel.image(&quiet).unwrap());
+            let worst = loud.iter().zip(&quiet).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+            assert!(worst < 1e-3, "{normalization:?}: {worst}");
+        }
+    }
+
+    #[test]
+    fn noise_does_not_move_the_peaks_and_pauses_have_a_floor() {
+        let mut noise = noise();
+        let mut clean = tone(1.0, SAMPLE_RATE);
+        clean.extend([0.0; 16_000]);
+        let noisy: Vec<f32> = clean.iter().map(|x| x + 0.05 * noise()).collect();
+        let loudest = |samples: &[f32], normalization| {
+            let config = LogMelConfig { normalization, trim_db: 0.0, ..LogMelConfig::default() };
+            let image = LogMel::new(config).unwrap().image(samples).unwrap();
+            (image.iter().copied().fold(f32::MIN, f32::max), image.iter().copied().fold(f32::MAX, f32::min))
+        };
+        let (clean_peak, floor) = loudest(&clean, Normalization::Peak);
+        let (noisy_peak, _) = loudest(&noisy, Normalization::Peak);
+        assert!((clean_peak - noisy_peak).abs() < 0.02, "{clean_peak} {noisy_peak}");
+        assert!((floor - (PEAK_MIDDLE - PEAK_RANGE) / SCALE).abs() < 1e-5, "{floor}");
+        // The mean level, in contrast, rises with the noise, and takes the peak down with it.
+        let lower = loudest(&clean, Normalization::Level).0 - loudest(&noisy, Normalization::Level).0;
+        assert!(lower > 1.0, "{lower}");
     }
 
     #[test]

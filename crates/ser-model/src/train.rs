@@ -62,7 +62,7 @@ pub struct Recipe {
 }
 
 impl Default for Recipe {
-    /// What the shipped weights were trained with, but for noise, whose level was then measured on the whole clip.
+    /// What the shipped weights were trained with.
     fn default() -> Self {
         let share = |corpus, weight| Share { corpus, weight };
         Self {
@@ -73,19 +73,19 @@ impl Default for Recipe {
             augment: AugmentConfig::default(),
             copies: 2,
             per_speaker: false,
-            // Two thirds for the corpus with the most speakers; TESS has the most clips, but two speakers.
+            // Most for the corpus with the most speakers; TESS has the most clips, but two speakers.
             shares: vec![
-                share(Corpus::Ravdess, 0.7),
-                share(Corpus::Tess, 0.15),
+                share(Corpus::Ravdess, 0.8),
+                share(Corpus::Tess, 0.05),
                 share(Corpus::Savee, 0.15),
-                share(Corpus::CremaD, 0.7),
+                share(Corpus::CremaD, 0.8),
                 share(Corpus::EmoDb, 0.15),
-                share(Corpus::Folders, 0.7),
+                share(Corpus::Folders, 0.8),
             ],
-            seconds: 2.0,
+            seconds: 2.5,
             steps_per_epoch: 100,
             train: TrainConfig {
-                epochs: 15,
+                epochs: 20,
                 batch_size: 32,
                 learning_rate: 1e-3,
                 optimizer: OptimizerConfig::adam_w(1e-2),
@@ -128,18 +128,15 @@ impl Recipe {
                 ..recipe.train
             },
             // The classic procedure knows noise, speed and level, but no other voices.
-            augment: AugmentConfig { babble_share: 0.0, ..recipe.augment },
+            augment: AugmentConfig { noise_share: 0.5, babble_share: 0.0, snr: [5.0, 35.0], ..recipe.augment },
             ..recipe
         }
     }
 
-    /// How the network's clips are trimmed: those of the networks on the 162-vector are not.
+    /// How clips are trimmed when they are decoded: those of the networks on MFCCs alone. The log-mel network's are trimmed
+    /// each time they are heard, after noise has been added, as [`SerModel`] does with what it is asked about.
     pub fn trim_db(&self) -> f32 {
-        match (self.architecture.reads_log_mel(), self.architecture.reads_mfcc()) {
-            (true, _) => self.log_mel.trim_db,
-            (_, true) => self.tracks.trim_db,
-            _ => 0.0,
-        }
+        if self.architecture.reads_mfcc() { self.tracks.trim_db } else { 0.0 }
     }
 
     /// The features that are computed before the training of a network that is not on log-mel images.

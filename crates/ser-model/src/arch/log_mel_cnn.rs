@@ -1,6 +1,6 @@
-//! The default network: a compact convolutional network on log-mel images of any length.
+//! The default network: a compact convolutional and recurrent network on log-mel images of any length.
 
-use model_kit::layers::{BatchNorm, ConvBn, Linear, Network, Result};
+use model_kit::layers::{BatchNorm, Cell, ConvBn, Linear, Network, Recurrent, Result};
 use tch::nn::Path;
 use tch::{Kind, Tensor};
 
@@ -11,8 +11,10 @@ pub struct LogMelCnnConfig {
     pub n_mels: i64,
     /// Classes of the output. Default 8.
     pub classes: i64,
-    /// Filters of the stem and of the four stages. Default 16, 32, 64, 128, 160.
-    pub filters: [i64; 5],
+    /// Filters of the stem and of the three stages. Default 32, 64, 128, 160.
+    pub filters: [i64; 4],
+    /// Units of the memory, in each direction. Default 64.
+    pub memory: i64,
     /// Units between pooling and output. Default 128.
     pub embedding: i64,
     /// Dropout before and after the embedding. Default 0.3.
@@ -21,30 +23,37 @@ pub struct LogMelCnnConfig {
 
 impl Default for LogMelCnnConfig {
     fn default() -> Self {
-        Self { n_mels: 64, classes: 8, filters: [16, 32, 64, 128, 160], embedding: 128, dropout: 0.3 }
+        Self { n_mels: 64, classes: 8, filters: [32, 64, 128, 160], memory: 64, embedding: 128, dropout: 0.3 }
     }
 }
 
 /// Hidden units of the attention.
 const ATTENTION: i64 = 64;
 
+/// By how much the stem divides both bands and frames: at full size it would take as long as all the rest.
+const STEM_STRIDE: i64 = 2;
+
 /// By how much each stage's pool divides `(bands, frames)`.
-const POOLS: [(i64, i64); 4] = [(2, 2), (2, 2), (2, 1), (2, 1)];
+const POOLS: [(i64, i64); 3] = [(2, 2), (2, 1), (2, 1)];
 
 /// Dropout of whole feature maps after the later stages.
 const MAP_DROPOUT: f64 = 0.05;
 
-/// A stem (5×5) and four stages (max pool, 3×3 convolution), each with batch norm and ReLU, then **attentive
-/// statistics pooling** (Okabe et al. 2018): attention decides how much each moment counts, and the weighted mean and
-/// deviation of every feature over time go through one dense layer to the classes.
+/// A stem (5×5, stride 2) and three stages (max pool, 3×3 convolution), each with batch norm and ReLU; an LSTM in each
+/// direction, whose outputs stand beside what it read; then **attentive statistics pooling** (Okabe et al. 2018): attention
+/// decides how much each moment counts, and the weighted mean and deviation of every feature over time go through one
+/// dense layer to the classes.
 ///
 /// The last row of the input is a mask that says which frames are sound and which are padding; the mask follows the image
-/// through every stage, so a padded clip gets exactly the answer of the same clip without padding.
+/// through every stage, and the backward LSTM begins where the sound ends, so a padded clip gets exactly the answer of the
+/// same clip without padding.
 #[derive(Debug)]
 pub struct LogMelCnn {
     n_mels: i64,
     stem: ConvBn,
     stages: Vec<ConvBn>,
+    forwards: Recurrent,
+    backwards: Recurrent,
     attention: (Linear, Linear),
     norm: BatchNorm,
     embedding: Linear,
@@ -59,15 +68,22 @@ impl LogMelCnn {
     /// LibTorch's.
     pub fn new(path: &Path, config: &LogMelCnnConfig) -> Result<Self> {
         let filters = config.filters;
-        let stages = (0..4)
-            .map(|stage| ConvBn::new(&path.sub(format!("stage{stage}")), filters[stage], filters[stage + 1], 3, 1))
+        let stages = (0..POOLS.len())
+            .map(|stage| {
+                ConvBn::new(&path.sub(format!("stage{}", stage + 1)), filters[stage], filters[stage + 1], 3, 1)
+            })
             .collect::<Result<_>>()?;
-        let features = filters[4] * (config.n_mels / 16);
+        let image = filters[POOLS.len()] * (config.n_mels / 16);
+        let memory = |name: &str| Recurrent::new(&path.sub(name), Cell::Lstm, image, config.memory, 1);
+        let (forwards, backwards) = (memory("forwards")?, memory("backwards")?);
+        let features = image + 2 * config.memory;
         let attention = path.sub("attention");
         Ok(Self {
             n_mels: config.n_mels,
-            stem: ConvBn::new(&path.sub("stem"), 1, filters[0], 5, 1)?,
+            stem: ConvBn::new(&path.sub("stem"), 1, filters[0], 5, STEM_STRIDE)?,
             stages,
+            forwards,
+            backwards,
             attention: (
                 Linear::new(&attention.sub("hidden"), features, ATTENTION)?,
                 Linear::new(&attention.sub("score"), ATTENTION, 1)?,
@@ -77,6 +93,19 @@ impl LogMelCnn {
             output: Linear::new(&path.sub("output"), config.embedding, config.classes)?,
             dropout: config.dropout,
         })
+    }
+
+    /// What the sequence says with what was heard before and after each moment.
+    ///
+    /// # Shapes
+    /// `image` `[batch, frames, image]`, `mask` `[batch, frames, 1]` of 0 and 1 → `[batch, frames, image + 2 · memory]`
+    fn remember(&self, image: &Tensor, mask: &Tensor, train: bool) -> Result<Tensor> {
+        let input = image.f_dropout(self.dropout, train)?;
+        let turned = turned(mask)?;
+        let turn = |sequence: &Tensor| sequence.f_gather(1, &turned.f_expand_as(sequence)?, false);
+        let before = self.forwards.forward(&input, 0.0, train)?;
+        let after = turn(&self.backwards.forward(&turn(&input)?, 0.0, train)?)?;
+        Tensor::f_cat(&[image, &before.f_mul(mask)?, &after.f_mul(mask)?], 2)
     }
 
     /// # Shapes
@@ -95,13 +124,32 @@ impl LogMelCnn {
     }
 }
 
+/// The same values with the channels of a place side by side in memory, an order that convolution and pooling keep and in
+/// which pooling above all takes less time on a processor.
+fn channels_last(input: &Tensor) -> Result<Tensor> {
+    input.f_permute([0, 2, 3, 1])?.f_contiguous()?.f_permute([0, 3, 1, 2])
+}
+
+/// Where each frame comes from when the sound is turned round and the padding behind it stays.
+///
+/// # Shapes
+/// `mask` `[batch, frames, 1]` of 0 and 1 → the same, whole numbers
+fn turned(mask: &Tensor) -> Result<Tensor> {
+    let places = Tensor::f_arange(mask.size()[1], (Kind::Int64, mask.device()))?.f_view([1, -1, 1])?;
+    let last = mask.f_sum_dim_intlist([1i64].as_slice(), true, Kind::Int64)?.f_sub_scalar(1)?;
+    let turned = last.f_sub(&places)?;
+    places.f_expand_as(&turned)?.f_where_self(&turned.f_lt(0)?, &turned)
+}
+
 impl Network for LogMelCnn {
     /// # Shapes
     /// `[batch, n_mels + 1, frames]`, the last row the mask (above 0 where there is sound) → `[batch, classes]`
     fn forward(&self, input: &Tensor, train: bool) -> Result<Tensor> {
-        let image = input.f_narrow(1, 0, self.n_mels)?.f_unsqueeze(1)?;
+        let image = channels_last(&input.f_narrow(1, 0, self.n_mels)?.f_unsqueeze(1)?)?;
         let mut mask = input.f_narrow(1, self.n_mels, 1)?.f_unsqueeze(1)?.f_gt(0.0)?.f_to_kind(Kind::Float)?;
-        let mut hidden = self.stem.forward(&image.f_mul(&mask)?, train)?.f_relu()?.f_mul(&mask)?;
+        let image = image.f_mul(&mask)?;
+        mask = mask.f_slice(3, 0, None, STEM_STRIDE)?;
+        let mut hidden = self.stem.forward(&image, train)?.f_relu()?.f_mul(&mask)?;
         for (index, (stage, (bands, frames))) in self.stages.iter().zip(POOLS).enumerate() {
             // ReLU leaves nothing below the zeros of the padding, so they never win.
             hidden = hidden.f_max_pool2d([bands, frames], [bands, frames], [0, 0], [1, 1], true)?;
@@ -112,8 +160,9 @@ impl Network for LogMelCnn {
             }
         }
         // [batch, filters, bands, frames] → [batch, frames, filters · bands]
-        let features = hidden.f_permute([0, 3, 1, 2])?.f_flatten(2, 3)?;
-        let pooled = self.pool(&features, &mask.f_squeeze_dim(1)?.f_transpose(1, 2)?)?;
+        let sequence = hidden.f_permute([0, 3, 1, 2])?.f_flatten(2, 3)?;
+        let mask = mask.f_squeeze_dim(1)?.f_transpose(1, 2)?;
+        let pooled = self.pool(&self.remember(&sequence, &mask, train)?, &mask)?;
         let pooled = self.norm.forward(&pooled, train)?.f_dropout(self.dropout, train)?;
         let embedding = self.embedding.forward(&pooled)?.f_relu()?.f_dropout(self.dropout, train)?;
         self.output.forward(&embedding)

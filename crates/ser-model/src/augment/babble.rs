@@ -7,9 +7,13 @@ use rand::{Rng, RngExt};
 
 use super::noise::{active_power, mean_power};
 use crate::dataset::Sound;
+use crate::input::trim;
 
 /// How many voices make a babble: enough that no word stands out, few enough that it still moves like speech.
 const VOICES: usize = 4;
+
+/// How far below a clip's loudest frame the silence around its speech lies, in dB: babblers do not wait for each other.
+const PAUSE_DB: f32 = 35.0;
 
 /// Clips by speaker, from which babble is mixed. Make it from the training part alone: a model that was trained against
 /// the voices of the test part has heard them.
@@ -19,11 +23,11 @@ pub struct Babble<'a> {
 }
 
 impl<'a> Babble<'a> {
-    /// Sorts clips by speaker. Silent ones are left out.
+    /// Sorts clips by speaker, without the silence around the speech. Silent ones are left out.
     pub fn new(sounds: &'a [Sound]) -> Self {
         let mut speakers: BTreeMap<String, Vec<&[f32]>> = BTreeMap::new();
         for sound in sounds.iter().filter(|sound| mean_power(&sound.samples) > 0.0) {
-            speakers.entry(sound.clip.speaker_key()).or_default().push(&sound.samples);
+            speakers.entry(sound.clip.speaker_key()).or_default().push(trim(&sound.samples, PAUSE_DB));
         }
         Self { speakers }
     }

@@ -44,11 +44,14 @@ pub struct AugmentConfig {
     pub room_share: f32,
     /// Shortest and longest reverberation time of these rooms, in seconds. Default 0.2 to 0.8.
     pub reverberation: [f32; 2],
-    /// Share of clips that noise is added to. Default 0.5.
+    /// Most sound kept before and after the speech, in seconds, as far as the clip has any; how much is drawn each time. In
+    /// quiet it is cut off again before the network hears it, but noise sounds there as everywhere. Default 1.
+    pub margin: f32,
+    /// Share of clips that noise is added to. Default 0.7.
     pub noise_share: f32,
-    /// Share of the noises that are [`Babble`]; of the others one half is white, one pink. Default 1/3.
+    /// Share of the noises that are [`Babble`]; of the others one half is white, one pink. Default 0.6.
     pub babble_share: f32,
-    /// Lowest and highest ratio of the [active speech](active_power) to the noise, in dB. Default 5 to 35.
+    /// Lowest and highest ratio of the [active speech](active_power) to the noise, in dB. Default −5 to 20.
     pub snr: [f32; 2],
     /// Share of clips heard through a telephone or another narrow channel. Default 0.
     pub channel_share: f32,
@@ -72,9 +75,10 @@ impl Default for AugmentConfig {
             pitch: 0.0,
             room_share: 0.0,
             reverberation: [0.2, 0.8],
-            noise_share: 0.5,
-            babble_share: 1.0 / 3.0,
-            snr: [5.0, 35.0],
+            margin: 1.0,
+            noise_share: 0.7,
+            babble_share: 0.6,
+            snr: [-5.0, 20.0],
             channel_share: 0.0,
             shift: 0.0,
             gain: 6.0,
@@ -90,6 +94,7 @@ impl AugmentConfig {
         Self {
             speed: 0.0,
             stretch: 0.0,
+            margin: 0.0,
             noise_share: 0.0,
             gain: 0.0,
             band_mask: 0.0,
@@ -122,6 +127,7 @@ impl AugmentConfig {
         ];
         shares.into_iter().try_for_each(|(name, value)| within(name, value, 1.0, "a share, 0 to 1"))?;
         within("pitch", self.pitch, 24.0, "0 to 24 semitones")?;
+        within("margin", self.margin, 60.0, "0 to 60 seconds")?;
         within("shift", self.shift, 60.0, "0 to 60 seconds")?;
         within("gain", self.gain, 60.0, "0 to 60 dB")?;
         let [shortest, longest] = self.reverberation;
