@@ -110,32 +110,47 @@ class RealtimeCnn(nn.Module):
 
 
 class LogMelCnn(nn.Module):
-    """The network of the shipped speech weights: `[batch, 65, frames]`, the last row a mask."""
+    """The network of the shipped speech weights: `[batch, 65, frames]`, the last row a mask. The image is channels-last."""
 
-    def __init__(self, classes=8, n_mels=64, filters=(16, 32, 64, 128, 160), embedding=128):
+    def __init__(self, classes=8, n_mels=64, filters=(32, 64, 128, 160), memory=64, embedding=128):
         super().__init__()
         self.n_mels = n_mels
-        self.stem = ConvBn(1, filters[0], 5)
-        for stage in range(4):
-            setattr(self, f"stage{stage}", ConvBn(filters[stage], filters[stage + 1], 3))
-        features = filters[4] * (n_mels // 16)
+        self.stem = ConvBn(1, filters[0], 5, 2)
+        for stage in range(3):
+            setattr(self, f"stage{stage + 1}", ConvBn(filters[stage], filters[stage + 1], 3))
+        image = filters[3] * (n_mels // 16)
+        self.forwards = nn.LSTM(image, memory, batch_first=True)
+        self.backwards = nn.LSTM(image, memory, batch_first=True)
+        features = image + 2 * memory
         self.attention = nn.ModuleDict({"hidden": nn.Linear(features, 64), "score": nn.Linear(64, 1)})
         self.norm = nn.BatchNorm1d(2 * features)
         self.embedding = nn.Linear(2 * features, embedding)
         self.output = nn.Linear(embedding, classes)
 
+    def remember(self, image, mask):
+        """The image beside what two LSTMs make of it; the backward one begins where the sound ends."""
+        x = F.dropout(image, 0.3, self.training)
+        places = torch.arange(mask.shape[1], device=mask.device)[None, :, None]
+        turned = mask.sum(1, keepdim=True).long() - 1 - places
+        turned = torch.where(turned < 0, places, turned)
+        turn = lambda sequence: sequence.gather(1, turned.expand_as(sequence))
+        before, after = self.forwards(x)[0], turn(self.backwards(turn(x))[0])
+        return torch.cat([image, before * mask, after * mask], 2)
+
     def forward(self, x):
         mask = (x[:, None, self.n_mels :] > 0).float()
-        x = F.relu(self.stem(x[:, None, : self.n_mels] * mask)) * mask
-        pools = ((2, 2), (2, 2), (2, 1), (2, 1))
-        for index, (stage, pool) in enumerate(zip((self.stage0, self.stage1, self.stage2, self.stage3), pools)):
+        image = x[:, None, : self.n_mels].permute(0, 2, 3, 1).contiguous().permute(0, 3, 1, 2)
+        x, mask = image * mask, mask[..., ::2]
+        x = F.relu(self.stem(x)) * mask
+        pools = ((2, 2), (2, 1), (2, 1))
+        for index, (stage, pool) in enumerate(zip((self.stage1, self.stage2, self.stage3), pools)):
             x = F.max_pool2d(x, pool, ceil_mode=True)
             mask = mask[..., :: pool[1]]
             x = F.relu(stage(x)) * mask
             if index > 0:
                 x = F.dropout2d(x, 0.05, self.training)
-        features = x.permute(0, 3, 1, 2).flatten(2)
         mask = mask.squeeze(1).transpose(1, 2)
+        features = self.remember(x.permute(0, 3, 1, 2).flatten(2), mask)
         scores = self.attention["score"](torch.tanh(self.attention["hidden"](features)))
         shares = torch.softmax(scores + (mask - 1) * 1e9, 1)
         mean = (features * shares).sum(1)
