@@ -22,7 +22,7 @@ use crate::dataset::SIDE;
 use crate::error::{Error, Result};
 
 /// Pictures that go through the network together on a processor: more gain nothing and cost memory.
-const BATCH: usize = 64;
+const BATCH: usize = 32;
 
 /// The same on a GPU, which wants more work at once.
 const GPU_BATCH: usize = 512;

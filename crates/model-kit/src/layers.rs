@@ -6,7 +6,7 @@
 use std::fmt;
 
 use tch::nn::{Init, Path};
-use tch::{Kind, TchError, Tensor};
+use tch::{Device, Kind, TchError, Tensor};
 
 use crate::parameter::Parameter;
 
@@ -132,6 +132,52 @@ impl Conv2d {
     pub fn forward(&self, input: &Tensor) -> Result<Tensor> {
         let (stride, padding) = ([self.stride; 2], [self.padding; 2]);
         input.f_conv2d(&self.weight, self.bias.as_deref(), stride, padding, [1, 1], 1)
+    }
+
+    /// Lays the weights out as [`channels_last`] lays out pictures, for inference on a processor: pictures then keep that
+    /// layout from here on. Nothing changes on other devices, or where there is but one channel to lay out.
+    ///
+    /// # Errors
+    /// LibTorch's.
+    pub fn fold(&mut self) -> Result<()> {
+        if self.weight.device() == Device::Cpu && self.weight.size()[1] > 1 {
+            self.weight = tch::no_grad(|| channels_last(&self.weight)?.f_detach())?.into();
+        }
+        Ok(())
+    }
+
+    /// One layer for inference out of a batch norm's `scale` and `shift` (see [`BatchNorm::affine`]) and this convolution
+    /// of its output, for pictures of `side` × `side`.
+    ///
+    /// # Errors
+    /// LibTorch's, for another number of channels.
+    pub fn behind(&self, scale: &Tensor, shift: &Tensor, side: i64) -> Result<ShiftedConv2d> {
+        tch::no_grad(|| {
+            // The padding is not shifted, so at the edges less is added than within.
+            let shift = shift.f_view([1, -1, 1, 1])?.f_expand([1, shift.size()[0], side, side], false)?;
+            let offset = channels_last(&self.forward(&shift)?)?.f_detach()?.into();
+            let weight = self.weight.f_mul(&scale.f_view([1, -1, 1, 1])?)?.f_detach()?.into();
+            let mut conv = Self { weight, bias: None, stride: self.stride, padding: self.padding };
+            conv.fold()?;
+            Ok(ShiftedConv2d { conv, offset })
+        })
+    }
+}
+
+/// A convolution and what is added at each place of its output, for inference: [`Conv2d::behind`] makes it.
+#[derive(Debug)]
+pub struct ShiftedConv2d {
+    conv: Conv2d,
+    offset: Parameter,
+}
+
+impl ShiftedConv2d {
+    /// Shapes as [`Conv2d::forward`], for pictures of the size that it was made for.
+    ///
+    /// # Errors
+    /// LibTorch's, for an input of another shape.
+    pub fn forward(&self, input: &Tensor) -> Result<Tensor> {
+        self.conv.forward(input)?.f_add_(&self.offset)
     }
 }
 
@@ -279,7 +325,7 @@ impl ConvBn {
             let (scale, shift) = norm.affine()?;
             self.conv.weight = self.conv.weight.f_mul(&scale.f_view([-1, 1, 1, 1])?)?.f_detach()?.into();
             self.conv.bias = Some(shift.f_detach()?.into());
-            Ok(())
+            self.conv.fold()
         })
     }
 }
@@ -323,6 +369,19 @@ impl Linear {
     /// LibTorch's, for another number of inputs.
     pub fn forward(&self, input: &Tensor) -> Result<Tensor> {
         input.f_linear(&self.weight, Some(&*self.bias))
+    }
+
+    /// One layer for inference out of a batch norm's `scale` and `shift` (see [`BatchNorm::affine`]), both `[inputs]`, and
+    /// this layer on its output.
+    ///
+    /// # Errors
+    /// LibTorch's, for another number of inputs.
+    pub fn behind(&self, scale: &Tensor, shift: &Tensor) -> Result<Self> {
+        tch::no_grad(|| {
+            let bias = self.forward(&shift.f_unsqueeze(0)?)?.f_squeeze_dim(0)?;
+            let weight = self.weight.f_mul(scale)?;
+            Ok(Self { weight: weight.f_detach()?.into(), bias: bias.f_detach()?.into() })
+        })
     }
 }
 
@@ -413,7 +472,7 @@ impl SqueezeExcite {
     /// LibTorch's, for another number of channels.
     pub fn forward(&self, input: &Tensor) -> Result<Tensor> {
         let means = global_average(input)?;
-        let factors = self.expand.forward(&self.reduce.forward(&means)?.f_relu()?)?.f_sigmoid()?;
+        let factors = self.expand.forward(&self.reduce.forward(&means)?.f_relu_()?)?.f_sigmoid()?;
         input.f_mul(&factors.f_unsqueeze(-1)?.f_unsqueeze(-1)?)
     }
 }
@@ -449,11 +508,12 @@ impl Residual {
     /// # Errors
     /// LibTorch's, for an input of another shape.
     pub fn forward(&self, input: &Tensor, train: bool) -> Result<Tensor> {
-        let hidden = self.first.forward(input, train)?.f_relu()?;
-        let output = self.excite.forward(&self.second.forward(&hidden, train)?)?;
+        // What nobody else sees is changed in place, which saves fresh memory and the time to get it.
+        let hidden = self.first.forward(input, train)?.f_relu_()?;
+        let mut output = self.excite.forward(&self.second.forward(&hidden, train)?)?;
         match &self.shortcut {
-            Some(shortcut) => output.f_add(&shortcut.forward(input, train)?)?.f_relu(),
-            None => output.f_add(input)?.f_relu(),
+            Some(shortcut) => output.f_add_(&shortcut.forward(input, train)?)?.f_relu_(),
+            None => output.f_add_(input)?.f_relu_(),
         }
     }
 
@@ -524,6 +584,29 @@ mod tests {
         let after = no_grad(|| block.forward(&input, false).unwrap());
         let worst = (&before - &after).abs().max().double_value(&[]) / before.abs().max().double_value(&[]);
         assert!(worst < 1e-5, "folded outputs differ by {worst} of the largest");
+    }
+
+    #[test]
+    fn layers_take_over_the_batch_norm_before_them() {
+        tch::manual_seed(4);
+        let store = VarStore::new(Device::Cpu);
+        let norm = BatchNorm::new(&store.root().sub("norm"), 4).unwrap();
+        let conv = Conv2d::new(&store.root().sub("conv"), 4, 6, 3, 1, true).unwrap();
+        let dense = Linear::new(&store.root().sub("dense"), 4, 5).unwrap();
+        let _ = no_grad(|| norm.forward(&(Tensor::randn([64, 4], (Kind::Float, Device::Cpu)) * 2.0 + 3.0), true));
+        let (scale, shift) = norm.affine().unwrap();
+        let close = |got: Tensor, want: Tensor| {
+            let worst = (got - &want).abs().max().double_value(&[]) / want.abs().max().double_value(&[]);
+            assert!(worst < 1e-5, "differs by {worst} of the largest");
+        };
+
+        let pictures = Tensor::randn([3, 4, 7, 7], (Kind::Float, Device::Cpu));
+        let both = conv.behind(&scale, &shift, 7).unwrap();
+        close(both.forward(&pictures).unwrap(), conv.forward(&norm.forward(&pictures, false).unwrap()).unwrap());
+
+        let rows = Tensor::randn([3, 4], (Kind::Float, Device::Cpu));
+        let both = dense.behind(&scale, &shift).unwrap();
+        close(both.forward(&rows).unwrap(), dense.forward(&norm.forward(&rows, false).unwrap()).unwrap());
     }
 
     #[test]

@@ -79,7 +79,7 @@ impl Network for Compact {
     /// # Shapes
     /// `[batch, 1, 48, 48]` → `[batch, widths[3]]`, 256 by default
     fn features(&self, input: &Tensor, train: bool) -> Result<Tensor> {
-        let mut hidden = channels_last(&self.stem.forward(input, train)?.f_relu()?)?;
+        let mut hidden = channels_last(&self.stem.forward(input, train)?.f_relu_()?)?;
         for block in &self.blocks {
             hidden = block.forward(&hidden, train)?;
         }
