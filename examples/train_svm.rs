@@ -68,6 +68,7 @@ fn main() -> Result<()> {
     eprintln!("features of {} pictures in {:.1} s", training.len(), started.elapsed().as_secs_f64());
 
     let images: Vec<_> = (0..public.len()).map(|index| public.image(index)).collect();
+    let rows = features.compute(&images)?;
     let truth: Vec<_> = (0..public.len()).map(|index| public.emotion(index)).collect();
     let mut fits: Vec<(f64, f64, SvmBaseline)> = Vec::new();
     for &c in &options.c {
@@ -75,7 +76,7 @@ fn main() -> Result<()> {
         let config = SvmConfig { c, ..SvmConfig::default() };
         let (svm, fit) = SvmBaseline::fit(&features, &prepared, &config, fits.last().map(|(_, _, svm)| svm))?;
         let seconds = started.elapsed().as_secs_f64();
-        let confusion = measure(&svm, &public, &images)?;
+        let confusion = measure(&svm, &public, &rows)?;
         let state = if fit.converged { "" } else { ", not converged" };
         println!(
             "C {c:e}: {:.2} % of PublicTest right, mean recall {:.2} % ({} steps, {seconds:.1} s{state})",
@@ -87,7 +88,7 @@ fn main() -> Result<()> {
     }
     let best = fits.into_iter().max_by(|first, second| first.0.total_cmp(&second.0));
     let (accuracy, c, svm) = best.context("no value of C was given")?;
-    let temperature = fit_temperature(&truth, &svm.predict_batch(&images)?)?;
+    let temperature = fit_temperature(&truth, &svm.predict_features(&rows)?)?;
     println!("{}: C {c:e}, {:.2} %, temperature {temperature:.3}", svm.name(), 100.0 * accuracy);
     if let Some(path) = &options.out {
         svm.with_temperature(temperature)?.save(path)?;
@@ -96,9 +97,9 @@ fn main() -> Result<()> {
     Ok(())
 }
 
-fn measure(svm: &SvmBaseline, faces: &FaceSet, images: &[image::GrayImage]) -> Result<Confusion> {
+fn measure(svm: &SvmBaseline, faces: &FaceSet, rows: &tch::Tensor) -> Result<Confusion> {
     let mut confusion = Confusion::new(faces.labels());
-    for (index, scores) in svm.predict_batch(images)?.iter().enumerate() {
+    for (index, scores) in svm.predict_features(rows)?.iter().enumerate() {
         confusion.add(faces.emotion(index), scores.top().0)?;
     }
     Ok(confusion)

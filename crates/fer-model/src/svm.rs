@@ -200,15 +200,22 @@ impl SvmBaseline {
     pub fn predict_batch(&self, faces: &[GrayImage]) -> Result<Vec<Scores>> {
         let mut scores = Vec::with_capacity(faces.len());
         for faces in faces.chunks(TOGETHER) {
-            let margins = no_grad(|| {
-                let rows = self.scaling.apply(&self.features.compute(faces)?)?;
-                Ok::<_, Error>(self.svm.margins(&rows)?.f_div_scalar(f64::from(self.temperature))?.f_flatten(0, -1)?)
-            })?;
-            for margins in Vec::<f32>::try_from(margins)?.chunks_exact(self.labels.len()) {
-                scores.push(Scores::from_logits(&self.labels, margins)?);
-            }
+            scores.extend(self.predict_features(&self.features.compute(faces)?)?);
         }
         Ok(scores)
+    }
+
+    /// The expressions of faces whose features, `[faces, features]`, [`FaceFeatures::compute`] has computed.
+    ///
+    /// # Errors
+    /// [`Error::Model`] for another number of features.
+    pub fn predict_features(&self, rows: &Tensor) -> Result<Vec<Scores>> {
+        let margins = no_grad(|| {
+            let margins = self.svm.margins(&self.scaling.apply(rows)?)?;
+            Ok::<_, Error>(margins.f_div_scalar(f64::from(self.temperature))?.f_flatten(0, -1)?)
+        })?;
+        let margins = Vec::<f32>::try_from(margins)?;
+        margins.chunks_exact(self.labels.len()).map(|row| Ok(Scores::from_logits(&self.labels, row)?)).collect()
     }
 
     /// Writes the machine as safetensors: `svm.weight`, `svm.bias`, `mean`, `deviation`, and the settings as metadata. The
