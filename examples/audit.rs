@@ -1,9 +1,11 @@
-//! Looks for what makes a figure too good to be true: the same picture or recording, a near copy of a picture, or the same
-//! speaker on several sides of a split.
+//! Looks for what makes a figure too good to be true: the same picture or recording, a near copy of one, or the same speaker on
+//! several sides of a split.
 //!
 //! ```text
 //! cargo run --release --example audit -- faces fer2013.csv
 //! cargo run --release --example audit -- faces my-pictures --json
+//! # Copies that were moved and turned too, and a picture with 50 of the pairs that it found, drawn at random, to be looked at:
+//! cargo run --release --example audit -- faces fer2013.csv --changed --sheet pairs.png
 //! cargo run --release --example audit -- speech ravdess ravdess/ --hold-out 17,18,19,20
 //! cargo run --release --example audit -- speech savee savee/ --random 0.2 --seed 1
 //! ```
@@ -21,11 +23,15 @@ use std::time::Instant;
 use anyhow::{Context, Result, ensure};
 use clap::{Parser, Subcommand};
 use emotion_core::Emotion;
+use face_prep::{Affine, Border, Filter, resize, warp_affine};
 use fer_model::dataset::{Fer2013, SIDE};
-use model_kit::audit::{AuditConfig, ContentHash, ImageHash, Item, audit};
+use image::{GrayImage, Luma};
+use model_kit::audit::{AuditConfig, AuditReport, ContentHash, ImageHash, Item, audit};
+use model_kit::data::mix_seed;
 use model_kit::split::{SavedSplit, stratified};
 use ser_model::corpus::split::from_saved;
 use ser_model::corpus::{Clip, Corpus};
+use ser_model::sound_hash;
 
 #[derive(Parser)]
 #[command(about = "Looks for leaks between the parts of a data set", version)]
@@ -38,6 +44,9 @@ struct Options {
     /// Near copies' thumbnails correlate at least so much, -1 to 1.
     #[arg(long, global = true, default_value_t = AuditConfig::default().min_correlation)]
     min_correlation: f32,
+    /// Near copies of recordings correlate at least so much, -1 to 1.
+    #[arg(long, global = true, default_value_t = AuditConfig::default().min_sound_correlation)]
+    min_sound_correlation: f32,
     /// Print one JSON object instead of a summary.
     #[arg(long, global = true)]
     json: bool,
@@ -52,6 +61,16 @@ enum Data {
     Faces {
         /// The file or folder.
         path: PathBuf,
+        /// Also look for copies that were moved by up to a twelfth of the picture and turned by up to six degrees. Every part
+        /// but the largest is compared so; takes longer.
+        #[arg(long)]
+        changed: bool,
+        /// Draw pairs of near copies, chosen at random, side by side into this PNG file.
+        #[arg(long)]
+        sheet: Option<PathBuf>,
+        /// How many pairs.
+        #[arg(long, default_value_t = 50)]
+        sheet_pairs: usize,
     },
     /// Recordings of a speech corpus, in the parts that an option below makes; all in one part without one.
     Speech {
@@ -79,13 +98,21 @@ fn main() -> Result<ExitCode> {
     let config = AuditConfig {
         max_distance: options.max_distance,
         min_correlation: options.min_correlation,
+        min_sound_correlation: options.min_sound_correlation,
         ..AuditConfig::default()
     };
     let start = Instant::now();
+    // The pictures themselves are only kept for a sheet or to be changed.
+    let mut pictures = Vec::new();
     let items = match &options.data {
-        Data::Faces { path } => {
+        Data::Faces { path, changed, sheet, .. } => {
             let table = if path.is_dir() { path.join("fer2013.csv") } else { path.clone() };
-            if table.is_file() { table_items(&table)? } else { picture_items(path)? }
+            let keep = (*changed || sheet.is_some()).then_some(&mut pictures);
+            let mut items = if table.is_file() { table_items(&table, keep)? } else { picture_items(path, keep)? };
+            if *changed {
+                add_changed(&mut items, &pictures)?;
+            }
+            items
         }
         Data::Speech { corpus, path, hold_out, random, seed, split } => {
             let clips = corpus.scan(path)?.clips;
@@ -102,12 +129,18 @@ fn main() -> Result<ExitCode> {
     } else {
         print!("{report}");
     }
+    if let Data::Faces { sheet: Some(path), sheet_pairs, .. } = &options.data {
+        draw_pairs(&report, &items, &pictures, *sheet_pairs, path)?;
+    }
     Ok(if options.check && !report.is_clean() { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
 /// The rows of FER-2013, named by their number in the file, from 0.
-fn table_items(path: &Path) -> Result<Vec<Item>> {
+fn table_items(path: &Path, pictures: Option<&mut Vec<GrayImage>>) -> Result<Vec<Item>> {
     let table = Fer2013::load(path)?;
+    if let Some(pictures) = pictures {
+        pictures.extend((0..table.all().len()).map(|row| table.all().image(row)));
+    }
     let side = SIDE as u32;
     let items = table.splits().iter().enumerate().map(|(row, split)| {
         let pixels = table.all().pixels(row);
@@ -118,13 +151,15 @@ fn table_items(path: &Path) -> Result<Vec<Item>> {
             group: None,
             content: ContentHash::of_gray(side, pixels),
             look: Some(ImageHash::of_gray(side, side, pixels)?),
+            changed: Vec::new(),
+            sound: None,
         })
     });
     items.collect()
 }
 
 /// The pictures below a folder. The first folder is the split, unless it names an emotion; the innermost is the label.
-fn picture_items(root: &Path) -> Result<Vec<Item>> {
+fn picture_items(root: &Path, mut pictures: Option<&mut Vec<GrayImage>>) -> Result<Vec<Item>> {
     let mut paths = Vec::new();
     files(root, &mut paths)?;
     let ending =
@@ -137,16 +172,79 @@ fn picture_items(root: &Path) -> Result<Vec<Item>> {
         let name = path.strip_prefix(root).unwrap_or(path).to_string_lossy().into_owned();
         let folders: Vec<&str> = name.split(['/', '\\']).rev().skip(1).collect();
         let split = folders.last().filter(|folder| folder.parse::<Emotion>().is_err());
-        Ok(Item {
+        let item = Item {
             split: split.map_or_else(|| "all".to_owned(), |split| (*split).to_owned()),
             label: folders.first().map(|folder| (*folder).to_owned()),
             group: None,
             content: ContentHash::of_gray(image.width(), image.as_raw()),
             look: Some(ImageHash::of_gray(image.width(), image.height(), image.as_raw())?),
+            changed: Vec::new(),
+            sound: None,
             name,
-        })
+        };
+        if let Some(pictures) = &mut pictures {
+            pictures.push(image);
+        }
+        Ok(item)
     });
     items.collect()
+}
+
+/// Gives every picture outside the largest part the looks of its moved and turned versions.
+fn add_changed(items: &mut [Item], pictures: &[GrayImage]) -> Result<()> {
+    let mut sizes: BTreeMap<String, usize> = BTreeMap::new();
+    items.iter().for_each(|item| *sizes.entry(item.split.clone()).or_default() += 1);
+    let largest = sizes.into_iter().max_by_key(|(_, size)| *size).map(|(split, _)| split).unwrap_or_default();
+    let moves = [-1.0f32, -0.5, 0.0, 0.5, 1.0].map(|step| step / 12.0);
+    for (item, picture) in items.iter_mut().zip(pictures).filter(|(item, _)| item.split != largest) {
+        let [width, height] = [picture.width(), picture.height()];
+        for degrees in [-6.0, 0.0, 6.0] {
+            for (x, y) in moves.iter().flat_map(|&x| moves.map(|y| (x, y))) {
+                if (degrees, x, y) == (0.0, 0.0, 0.0) {
+                    continue;
+                }
+                let [wide, high] = [width as f32, height as f32];
+                let map = Affine::translation((x - 0.5) * wide, (y - 0.5) * high)
+                    .then(&Affine::rotation(degrees))
+                    .then(&Affine::translation(0.5 * wide, 0.5 * high));
+                let version = warp_affine(picture, &map, width, height, Border::Replicate)?;
+                item.changed.push(ImageHash::of_gray(width, height, &version)?);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Pairs drawn at random from those that were found, five to a row; what one sees decides whether the thresholds are right.
+fn draw_pairs(report: &AuditReport, items: &[Item], pictures: &[GrayImage], count: usize, path: &Path) -> Result<()> {
+    const SHOWN: u32 = 96;
+    const COLUMNS: usize = 5;
+    let mut pairs: Vec<_> = report.near.iter().flat_map(|near| &near.pairs).enumerate().collect();
+    pairs.sort_by_key(|(place, _)| mix_seed(0, &[*place as u64]));
+    pairs.truncate(count);
+    ensure!(!pairs.is_empty(), "there are no pairs of near copies to draw");
+    let by_name: BTreeMap<&str, usize> = items.iter().enumerate().map(|(index, item)| (&*item.name, index)).collect();
+    let (wide, high) = (2 * SHOWN + 12, SHOWN + 12);
+    let rows = pairs.len().div_ceil(COLUMNS) as u32;
+    let mut sheet = GrayImage::from_pixel(wide * COLUMNS as u32 + 12, high * rows + 12, Luma([255]));
+    for (place, (_, pair)) in pairs.iter().enumerate() {
+        let at = [(place % COLUMNS) as u32 * wide + 12, (place / COLUMNS) as u32 * high + 12].map(i64::from);
+        for (side, name) in [&pair.first, &pair.second].into_iter().enumerate() {
+            let index = by_name.get(&**name).with_context(|| format!("there is no sample {name}"))?;
+            let shown = resize(&pictures[*index], SHOWN, SHOWN, Filter::Linear)?;
+            image::imageops::replace(&mut sheet, &shown, at[0] + i64::from(SHOWN) * side as i64, at[1]);
+        }
+        eprintln!(
+            "pair {}: {} and {}, {} bits, correlation {:.2}{}",
+            place + 1,
+            pair.first,
+            pair.second,
+            pair.distance,
+            pair.correlation,
+            if pair.mirrored { ", mirrored" } else { "" }
+        );
+    }
+    sheet.save(path).with_context(|| format!("cannot write {}", path.display()))
 }
 
 fn files(folder: &Path, found: &mut Vec<PathBuf>) -> Result<()> {
@@ -205,6 +303,8 @@ fn sound_items(root: &Path, clips: &[Clip], parts: &BTreeMap<String, String>) ->
             group: Some(clip.speaker_key()),
             content: ContentHash::of_sound(audio.sample_rate, &audio.samples),
             look: None,
+            changed: Vec::new(),
+            sound: Some(sound_hash(&audio.to_mono(), audio.sample_rate)?),
             name,
         });
     }

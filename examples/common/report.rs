@@ -7,7 +7,7 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use model_kit::metrics::Evaluation;
-use model_kit::plots;
+use model_kit::plots::{self, Chart};
 
 /// A bar on a terminal, nothing elsewhere.
 pub(crate) fn progress(len: usize, what: &str) -> ProgressBar {
@@ -34,18 +34,19 @@ pub(crate) fn print(evaluation: &Evaluation, remarks: &[String], json: bool) -> 
     }
 }
 
-/// Saves the confusion matrix and the reliability diagram as PNG and SVG.
+/// Saves the confusion matrix, the figures of each class and the reliability diagram as PNG and SVG.
 pub(crate) fn save_plots(evaluation: &Evaluation, folder: &Path) -> Result<()> {
-    fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))?;
     let title = format!("{} on {}, {}", evaluation.model, evaluation.data, evaluation.split);
-    let charts = [
-        ("confusion", plots::confusion_matrix(&evaluation.confusion, &title)),
-        ("reliability", plots::reliability_diagram(&evaluation.reliability, &title)),
-    ];
-    for (name, chart) in charts {
-        for ending in ["png", "svg"] {
-            chart.save(&folder.join(format!("{name}.{ending}")))?;
-        }
+    save(&plots::confusion_matrix(&evaluation.confusion, &title), folder, "confusion")?;
+    save(&plots::class_metrics(&evaluation.confusion, &title), folder, "classes")?;
+    save(&plots::reliability_diagram(&evaluation.reliability, &title), folder, "reliability")
+}
+
+/// Saves a chart as PNG and SVG.
+pub(crate) fn save(chart: &Chart, folder: &Path, name: &str) -> Result<()> {
+    fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))?;
+    for ending in ["png", "svg"] {
+        chart.save(&folder.join(format!("{name}.{ending}")))?;
     }
     Ok(())
 }

@@ -77,6 +77,8 @@ impl Parts {
                 group: Some(sound.clip.speaker_key()),
                 content: ContentHash::of_sound(SAMPLE_RATE, &sound.samples),
                 look: None,
+                changed: Vec::new(),
+                sound: None,
             })
             .collect();
         let report = audit(&items, &AuditConfig::default())?;

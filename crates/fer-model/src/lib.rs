@@ -6,6 +6,7 @@ pub mod dataset;
 mod error;
 mod hog;
 mod model;
+pub mod robustness;
 mod svm;
 pub mod train;
 mod views;

@@ -21,6 +21,8 @@ fn the_audit_finds_the_known_copies_in_fer2013() {
             group: None,
             content: ContentHash::of_gray(side, table.all().pixels(row)),
             look: Some(ImageHash::of_gray(side, side, table.all().pixels(row)).unwrap()),
+            changed: Vec::new(),
+            sound: None,
         })
         .collect();
     let report = audit(&items, &AuditConfig::default()).unwrap();

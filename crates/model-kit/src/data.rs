@@ -182,6 +182,31 @@ pub(crate) fn for_each_batch<D: Dataset + ?Sized>(
     })
 }
 
+/// Hands the batches of one training epoch, `(inputs [batch, …], targets [batch, classes])`, to `consume` until it says that it
+/// wants no more: the trainer's own loader, for loops of one's own and to be measured. Shuffled by `seed` and `epoch`;
+/// prepared by `threads` threads ahead of `consume`, or in turn with it where there are none. The batches do not depend
+/// on the number of threads.
+///
+/// # Errors
+/// [`Error::InvalidConfig`] for a batch size of 0, [`Error::Sample`], [`Error::Backend`], and what `consume` says.
+pub fn training_batches<D: Dataset + ?Sized>(
+    dataset: &D,
+    batch_size: usize,
+    (seed, epoch): (u64, usize),
+    threads: usize,
+    device: Device,
+    mut consume: impl FnMut(Tensor, Tensor) -> Result<bool, Error>,
+) -> Result<(), Error> {
+    if batch_size == 0 {
+        return Err(Error::config("batch_size", "at least 1", batch_size));
+    }
+    let plan = training_plan(dataset.len(), batch_size, seed, epoch);
+    for_each_batch(dataset, &plan, threads, |_, batch| {
+        let (inputs, targets) = batch.to_tensors(dataset.input_shape(), dataset.classes(), device)?;
+        consume(inputs, targets)
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -238,6 +263,19 @@ mod tests {
         assert!((430..530).contains(&rare), "{rare} of 960");
         let seeds: std::collections::BTreeSet<u64> = plan.concat().iter().map(|request| request.seed).collect();
         assert_eq!(seeds.len(), 960);
+    }
+
+    #[test]
+    fn a_loop_of_ones_own_gets_tensors_until_it_has_enough() {
+        let mut seen = Vec::new();
+        training_batches(&Numbers, 10, (7, 3), 2, Device::Cpu, |inputs, targets| {
+            assert_eq!((inputs.size(), targets.size()), (vec![10, 2], vec![10, 2]));
+            seen.extend(Vec::<f32>::try_from(inputs.f_flatten(0, -1)?)?);
+            Ok(seen.len() < 60)
+        })
+        .unwrap();
+        assert_eq!(seen, collect(0, &training_plan(103, 10, 7, 3)[..3]));
+        assert!(training_batches(&Numbers, 0, (7, 3), 0, Device::Cpu, |_, _| Ok(true)).is_err());
     }
 
     #[test]

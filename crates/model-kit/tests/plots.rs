@@ -6,7 +6,7 @@
 use std::path::PathBuf;
 
 use emotion_core::{Emotion, LabelSet, Scores};
-use model_kit::metrics::{Confusion, Reliability};
+use model_kit::metrics::{Confusion, Reliability, RiskCoverage};
 use model_kit::plots::{self, Chart, TrainingLog};
 
 fn check(name: &str, chart: &Chart) {
@@ -46,6 +46,7 @@ fn confusion_matrices() {
     let rows = rows.map(|row| row.to_vec());
     let confusion = Confusion::from_rows(&LabelSet::face7(), &rows).unwrap();
     check("confusion_face7", &plots::confusion_matrix(&confusion, "Compact network on FER-2013, public"));
+    check("per_class", &plots::class_metrics(&confusion, "Compact network on FER-2013, public"));
     check("confusion_empty", &plots::confusion_matrix(&Confusion::new(&LabelSet::speech8()), "No samples"));
 }
 
@@ -103,4 +104,10 @@ fn reliability_diagrams() {
     }
     let reliability = Reliability::new(&truth, &scores, Reliability::DEFAULT_BINS).unwrap();
     check("reliability", &plots::reliability_diagram(&reliability, "Compact network on FER-2013, public"));
+    let curve = RiskCoverage::new(&truth, &scores).unwrap();
+    let all_right =
+        RiskCoverage::new(&[truth[0]; 3], &[(); 3].map(|()| Scores::new(&labels, &[1.0, 0.0]).unwrap())).unwrap();
+    let both = [("compact".to_owned(), curve.clone()), ("a lookup table".to_owned(), all_right)];
+    check("coverage", &plots::risk_coverage(&both[..1], "Compact network on FER-2013, public"));
+    check("coverage_two", &plots::risk_coverage(&both, "Two models on FER-2013, public"));
 }

@@ -7,7 +7,7 @@
 //! - [`train`] trains the networks of [`arch`] on them, with [`dataset`], [`prepared`] and [`augment`] in between.
 //! - [`evaluate`] tells who is understood and who is not: by corpus, sex and speaker, and in noise.
 //! - [`input`] turns sound into what the networks see, [`features`] does so for many clips on all cores, [`activity`] tells
-//!   whether there is speech at all, [`cache`] keeps what took long to compute.
+//!   whether there is speech at all, [`cache`] keeps what took long to compute; [`sound_hash`] lets the leak audit find near copies.
 //!
 //! ```
 //! # #[cfg(feature = "pretrained")] {
@@ -39,6 +39,7 @@ pub mod dataset;
 mod error;
 pub mod evaluate;
 pub mod features;
+mod fingerprint;
 pub mod input;
 mod model;
 pub mod prepared;
@@ -49,6 +50,7 @@ mod vector;
 
 pub use config::{Features, ModelConfig, SequenceConfig};
 pub use error::Error;
+pub use fingerprint::sound_hash;
 pub use input::{MIN_SECONDS, SAMPLE_RATE};
 pub use model::{SerModel, WindowConfig};
 pub use statistics::Statistics;

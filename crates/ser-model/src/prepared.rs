@@ -153,6 +153,8 @@ impl Prepared {
             group: Some(speaker.clone()),
             content: ContentHash::of_bytes(clip.as_bytes()),
             look: None,
+            changed: Vec::new(),
+            sound: None,
         };
         self.clips.iter().zip(&self.speakers).enumerate().map(item).collect()
     }

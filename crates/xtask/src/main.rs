@@ -1,5 +1,5 @@
 //! The workspace's own commands: `cargo xtask setup | demo | test | doctor | parity | bench-librosa |
-//! bench-faces | bench-mtcnn | bench-train`.
+//! bench-faces | bench-mtcnn | bench-train | bench-loader`.
 //!
 //! `demo` and `test` first make sure that everything the workspace builds with is there, and `setup` does only that:
 //! FFmpeg's development files and libclang by apt, LibTorch and MTCNN's weights by pip, checksums verified, into a cache
@@ -18,6 +18,7 @@
 //! | `faces.rs` | the one that concerns OpenCV's cascade detector: speed |
 //! | `mtcnn.rs` | the one that concerns MTCNN: speed |
 //! | `train.rs` | the one that concerns PyTorch: training and inference, speed and memory |
+//! | `loader.rs` | the one that concerns PyTorch's `DataLoader`: speed |
 //! | `ui.rs` | progress lines |
 //! | `setup/` | one file per thing that set-up provides |
 //! | `demo.rs`, `doctor.rs` | the two commands that do more than call cargo |
@@ -30,6 +31,7 @@ mod demo;
 mod doctor;
 mod faces;
 mod librosa;
+mod loader;
 mod mtcnn;
 mod peers;
 mod pip;
@@ -62,6 +64,7 @@ Usage: cargo xtask COMMAND
   bench-faces [PICTURE…]    time face-prep's cascade and OpenCV's in turn (see its --help); needs Python 3.12
   bench-mtcnn PICTURE…      time face-prep's MTCNN and facenet-pytorch's in turn (see its --help); needs Python 3.12
   bench-train [ARGS…]       train and ask the networks here and in PyTorch in turn (see its --help); needs Python 3.12
+  bench-loader [ARGS…]      time this workspace's loader of pictures and PyTorch's in turn (see its --help); needs Python 3.12
   doctor                    say what is found, where and which version; exits 1 when something needed is missing
   help                      this text
 
@@ -107,6 +110,7 @@ fn run(command: &str, mut args: Vec<String>) -> Result<ExitCode> {
         "bench-librosa" => librosa::bench(&args),
         "bench-faces" => faces::bench(&args),
         "bench-mtcnn" => mtcnn::bench(&args),
+        "bench-loader" => loader::bench(&args),
         "bench-train" => train::bench(&args),
         "doctor" => {
             none_left(&args)?;

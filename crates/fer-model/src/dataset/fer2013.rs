@@ -1,13 +1,13 @@
 //! `fer2013.csv`, as published for the challenge of 2013 (Goodfellow et al. 2013).
 
-use std::fs::File;
 use std::path::Path;
 
 use emotion_core::LabelSet;
 use serde::{Deserialize, Serialize};
 
+use super::table::Table;
 use super::{FaceSet, PIXELS};
-use crate::error::{Error, Result};
+use crate::error::Result;
 
 /// The parts of FER-2013, by its column `Usage`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -49,45 +49,35 @@ impl Fer2013 {
     /// # Errors
     /// [`Error::Io`], and [`Error::Decode`] with the line for a file that is not of this form.
     pub fn load(path: impl AsRef<Path>) -> Result<Self> {
-        let path = path.as_ref();
-        let file = File::open(path).map_err(|source| Error::Io { path: path.to_owned(), source })?;
-        let wrong = |line, expected: &str| Error::Decode {
-            path: path.to_owned(),
-            line,
-            expected: expected.into(),
-            source: None,
-        };
-        let broken = |error: csv::Error| Error::Decode {
-            path: path.to_owned(),
-            line: error.position().map(csv::Position::line),
-            expected: "CSV text".into(),
-            source: Some(error.into()),
-        };
-        let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).from_reader(file);
-        let header = reader.headers().map_err(broken)?.clone();
-        let column = |name: &str| {
-            let found = header.iter().position(|column| column.eq_ignore_ascii_case(name));
-            found.ok_or_else(|| wrong(Some(1), "the columns emotion, pixels and Usage"))
-        };
-        let (emotion, pixels, usage) = (column("emotion")?, column("pixels")?, column("usage")?);
-
+        const COLUMNS: &str = "the columns emotion, pixels and Usage";
+        let mut table = Table::open(path.as_ref())?;
+        let [emotion, pixels, usage] =
+            [table.column("emotion", COLUMNS)?, table.column("pixels", COLUMNS)?, table.column("Usage", COLUMNS)?];
         let mut faces = FaceSet::new(LabelSet::face7());
         let mut splits = Vec::new();
         let mut picture = Vec::with_capacity(PIXELS);
-        let mut record = csv::StringRecord::new();
-        while reader.read_record(&mut record).map_err(broken)? {
-            let line = record.position().map(csv::Position::line);
-            let split = Split::from_usage(&record[usage]);
-            splits.push(split.ok_or_else(|| wrong(line, "Training, PublicTest or PrivateTest as Usage"))?);
+        while table.next_row()? {
+            splits.push(table.usage(usage)?);
             picture.clear();
-            for number in record[pixels].split_ascii_whitespace() {
-                picture.push(number.parse().map_err(|_| wrong(line, "pixels from 0 to 255"))?);
+            for number in table.text(pixels).split_ascii_whitespace() {
+                picture.push(number.parse().map_err(|_| table.wrong_row("pixels from 0 to 255"))?);
             }
-            let class = record[emotion].parse().map_err(|_| wrong(line, "an emotion from 0 to 6"))?;
-            faces.push(&picture, class).map_err(|_| wrong(line, "2,304 pixels and an emotion from 0 to 6"))?;
+            let class = table.value(emotion, "an emotion from 0 to 6")?;
+            let expected = "2,304 pixels and an emotion from 0 to 6";
+            faces.push(&picture, class).map_err(|_| table.wrong_row(expected))?;
         }
         if faces.is_empty() {
-            return Err(wrong(None, "at least one picture"));
+            return Err(table.wrong(None, "at least one picture"));
+        }
+        Ok(Self { faces, splits })
+    }
+
+    /// The set of pixels one picture after the other, and the class and the part of each.
+    pub(super) fn from_parts(pixels: &[u8], classes: &[u8], splits: Vec<Split>) -> Result<Self> {
+        let mut faces = FaceSet::new(LabelSet::face7());
+        faces.reserve(classes.len());
+        for (picture, &class) in pixels.chunks_exact(PIXELS).zip(classes) {
+            faces.push(picture, usize::from(class))?;
         }
         Ok(Self { faces, splits })
     }
@@ -114,6 +104,7 @@ mod tests {
     use std::io::Write;
 
     use super::*;
+    use crate::Error;
 
     fn file(text: &str) -> tempfile::NamedTempFile {
         let mut file = tempfile::NamedTempFile::new().unwrap();

@@ -1,11 +1,11 @@
 //! FER+: ten people's votes on every picture of FER-2013 (Barsoum et al. 2016), the file `fer2013new.csv`.
 
-use std::fs::File;
 use std::path::Path;
 
 use emotion_core::{Emotion, LabelSet};
 use serde::Serialize;
 
+use super::table::Table;
 use super::{FaceSet, Fer2013, Split};
 use crate::error::{Error, Result};
 
@@ -93,26 +93,9 @@ impl FerPlus {
     /// [`Error::Io`], [`Error::Decode`] for a file of another form, [`Error::InvalidInput`] when a part has another
     /// number of rows than of pictures.
     pub fn load(path: impl AsRef<Path>, faces: &Fer2013) -> Result<Self> {
-        let path = path.as_ref();
-        let file = File::open(path).map_err(|source| Error::Io { path: path.to_owned(), source })?;
-        let wrong = |line, expected: &str| Error::Decode {
-            path: path.to_owned(),
-            line,
-            expected: expected.into(),
-            source: None,
-        };
-        let broken = |error: csv::Error| Error::Decode {
-            path: path.to_owned(),
-            line: error.position().map(csv::Position::line),
-            expected: "CSV text".into(),
-            source: Some(error.into()),
-        };
-        let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).from_reader(file);
-        let header = reader.headers().map_err(broken)?.clone();
-        let column = |name: &str| {
-            let found = header.iter().position(|column| column.eq_ignore_ascii_case(name));
-            found.ok_or_else(|| wrong(Some(1), "the columns of fer2013new.csv (Usage, neutral, happiness, …, NF)"))
-        };
+        const EXPECTED: &str = "the columns of fer2013new.csv (Usage, neutral, happiness, …, NF)";
+        let mut table = Table::open(path.as_ref())?;
+        let column = |name| table.column(name, EXPECTED);
         let (usage, unknown, not_a_face) = (column("Usage")?, column("unknown")?, column("NF")?);
         let mut places = [(0, 0); 8];
         for ((name, emotion), place) in COLUMNS.iter().zip(&mut places) {
@@ -120,17 +103,13 @@ impl FerPlus {
         }
 
         let mut parts: [Vec<Votes>; 3] = Default::default();
-        let mut record = csv::StringRecord::new();
-        while reader.read_record(&mut record).map_err(broken)? {
-            let line = record.position().map(csv::Position::line);
-            let split = Split::from_usage(&record[usage]);
-            let split = split.ok_or_else(|| wrong(line, "Training, PublicTest or PrivateTest as Usage"))?;
-            let count = |column: usize| record[column].parse().map_err(|_| wrong(line, "numbers of votes"));
+        while table.next_row()? {
+            let count = |column: usize| table.value(column, "numbers of votes");
             let mut votes = Votes { emotions: [0; 8], unknown: count(unknown)?, not_a_face: count(not_a_face)? };
             for (column, place) in places {
                 votes.emotions[place] = count(column)?;
             }
-            parts[split as usize].push(votes);
+            parts[table.usage(usage)? as usize].push(votes);
         }
         let mut rows = [0; 3];
         let mut votes = Vec::with_capacity(faces.splits().len());

@@ -1,14 +1,22 @@
-//! Face pictures with labels: FER-2013's own file, class folders, FER+ votes.
+//! Face pictures with labels: FER-2013's own file, class folders, FER+ votes, and sets of people known by name such as CK+
+//! and JAFFE.
 //!
-//! Everything is decoded once into memory: 35,887 pictures of 48×48 grey pixels take 83 MB.
+//! Everything is decoded once into memory: 35,887 pictures of 48×48 grey pixels take 83 MB. [`Fer2013::load_cached`] keeps
+//! the decoded pictures in a file, from which the next start reads them in a tenth of the time.
 
+mod cache;
 mod fer2013;
 mod ferplus;
 mod folders;
+mod pattern;
+mod people;
+mod table;
 
 pub use fer2013::{Fer2013, Split};
 pub use ferplus::{FerPlus, LeftOut};
 pub use folders::class_folders;
+pub use pattern::PathPattern;
+pub use people::{Framing, People, cohn_kanade, image_tree, jaffe};
 
 use emotion_core::{Emotion, LabelSet};
 
@@ -32,6 +40,12 @@ impl FaceSet {
     /// An empty set.
     pub fn new(labels: LabelSet) -> Self {
         Self { labels, pixels: Vec::new(), targets: Vec::new() }
+    }
+
+    /// Makes room for so many more pictures.
+    pub(crate) fn reserve(&mut self, pictures: usize) {
+        self.pixels.reserve(pictures * PIXELS);
+        self.targets.reserve(pictures * self.labels.len());
     }
 
     /// Adds a picture of one class (its place in the labels).

@@ -23,6 +23,8 @@ pub struct AuditReport {
     pub exact: ExactCopies,
     /// Near copies; `null` when no sample came with a look.
     pub near: Option<NearCopies>,
+    /// Near copies of recordings; `null` when no sample came with a sound.
+    pub near_sounds: Option<NearSounds>,
     /// For each two parts that share speakers or persons, which; `null` when no sample's group is known.
     pub shared_groups: Option<Vec<SharedGroups>>,
 }
@@ -62,6 +64,28 @@ pub struct NearPair {
     pub correlation: f32,
     /// Whether one is seen in a mirror.
     pub mirrored: bool,
+    /// Whether one looks like a changed version of the other, moved or turned.
+    pub changed: bool,
+}
+
+/// Recordings that sound alike without being the same.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct NearSounds {
+    /// What stands on two sides.
+    pub across: Vec<Crossing>,
+    /// The pairs; of exact copies only the first is named.
+    pub pairs: Vec<NearSound>,
+}
+
+/// Two recordings that sound alike.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct NearSound {
+    /// One of them.
+    pub first: String,
+    /// The other.
+    pub second: String,
+    /// The correlation of their courses.
+    pub correlation: f32,
 }
 
 /// How many samples of one part have a copy in another.
@@ -92,6 +116,7 @@ impl AuditReport {
     pub fn is_clean(&self) -> bool {
         self.exact.across.is_empty()
             && self.near.as_ref().is_none_or(|near| near.across.is_empty())
+            && self.near_sounds.as_ref().is_none_or(|near| near.across.is_empty())
             && self.shared_groups.as_ref().is_none_or(Vec::is_empty)
     }
 }
@@ -112,12 +137,21 @@ impl fmt::Display for AuditReport {
         if let Some(NearCopies { across, pairs }) = &self.near {
             let AuditConfig { max_distance, min_correlation, .. } = self.settings;
             let mirrored = pairs.iter().filter(|pair| pair.mirrored).count();
+            let changed = match pairs.iter().filter(|pair| pair.changed).count() {
+                0 => String::new(),
+                changed => format!(", {changed} of them changed"),
+            };
             writeln!(
                 f,
-                "\nnear copies: {} pairs, {mirrored} of them mirrored (at most {max_distance} of 256 bits apart, thumbnails \
+                "\nnear copies: {} pairs, {mirrored} of them mirrored{changed} (at most {max_distance} of 256 bits apart, thumbnails \
                  correlating at least {min_correlation})",
                 pairs.len()
             )?;
+            crossings(f, across)?;
+        }
+        if let Some(NearSounds { across, pairs }) = &self.near_sounds {
+            let least = self.settings.min_sound_correlation;
+            writeln!(f, "\nnear copies of recordings: {} pairs (courses correlating at least {least})", pairs.len())?;
             crossings(f, across)?;
         }
         match &self.shared_groups {

@@ -20,43 +20,53 @@ pub(super) struct Near {
     pub(super) distance: u32,
     pub(super) correlation: f32,
     pub(super) mirrored: bool,
+    /// Found by the look of a changed version of one of them.
+    pub(super) changed: bool,
 }
 
 /// Every pair within the thresholds, once, in the order of the pictures. A pair that is alike both as it is and mirrored
-/// (a symmetrical picture) is given as it is.
-pub(super) fn near_pairs(hashes: &[&ImageHash], config: &AuditConfig) -> Vec<Near> {
+/// (a symmetrical picture) is given as it is; one that is alike only after a change (`changed`, for each picture the looks of
+/// its changed versions) comes with the change that brings it nearest.
+pub(super) fn near_pairs(hashes: &[&ImageHash], changed: &[&[ImageHash]], config: &AuditConfig) -> Vec<Near> {
     let tables: Vec<Table> = (0..CHUNKS).map(|chunk| Table::new(hashes, chunk)).collect();
-    let mut pairs = Vec::new();
-    for (first, hash) in hashes.iter().enumerate() {
-        let found = |look: &ImageHash, mirrored: bool| -> Vec<Near> {
-            let mut seconds: Vec<(usize, u32)> = Vec::new();
-            for (chunk, table) in tables.iter().enumerate() {
-                for second in table.meet(chunk_of(look, chunk)).filter(|&second| second > first) {
-                    let distance = look.distance(hashes[second]);
-                    if distance <= config.max_distance {
-                        seconds.push((second, distance));
-                    }
+    // The pictures numbered `least` and above that are near to a look of picture `from`.
+    let found = |from: usize, look: &ImageHash, least: usize, mirrored: bool, changed: bool| -> Vec<Near> {
+        let mut others: Vec<(usize, u32)> = Vec::new();
+        for (chunk, table) in tables.iter().enumerate() {
+            for other in table.meet(chunk_of(look, chunk)).filter(|&other| other >= least && other != from) {
+                let distance = look.distance(hashes[other]);
+                if distance <= config.max_distance {
+                    others.push((other, distance));
                 }
             }
-            // A pair meets in every chunk that it shares.
-            seconds.sort_unstable();
-            seconds.dedup();
-            let near = seconds.into_iter().map(|(second, distance)| {
-                let correlation = look.correlation(hashes[second]);
-                Near { first, second, distance, correlation, mirrored }
-            });
-            near.filter(|near| near.correlation >= config.min_correlation).collect()
-        };
-
-        let mut near = found(hash, false);
-        if config.mirrored {
-            near.extend(found(&hash.mirrored(), true));
-            // Stable, so that of a pair found both ways the upright one comes first.
-            near.sort_by_key(|near| near.second);
-            near.dedup_by_key(|near| near.second);
         }
-        pairs.extend(near);
+        // A pair meets in every chunk that it shares.
+        others.sort_unstable();
+        others.dedup();
+        let near = others.into_iter().map(|(other, distance)| {
+            let correlation = look.correlation(hashes[other]);
+            Near { first: from.min(other), second: from.max(other), distance, correlation, mirrored, changed }
+        });
+        near.filter(|near| near.correlation >= config.min_correlation).collect()
+    };
+
+    let mut pairs = Vec::new();
+    for (first, hash) in hashes.iter().enumerate() {
+        pairs.extend(found(first, hash, first + 1, false, false));
+        if config.mirrored {
+            pairs.extend(found(first, &hash.mirrored(), first + 1, true, false));
+        }
+        for look in changed[first] {
+            pairs.extend(found(first, look, 0, false, true));
+            if config.mirrored {
+                pairs.extend(found(first, &look.mirrored(), 0, true, true));
+            }
+        }
     }
+    pairs.sort_by_key(|near| {
+        (near.first, near.second, near.changed, near.changed as u32 * near.distance, near.mirrored)
+    });
+    pairs.dedup_by_key(|near| (near.first, near.second));
     pairs
 }
 
@@ -130,7 +140,7 @@ mod tests {
         let owned = families();
         let hashes: Vec<&ImageHash> = owned.iter().collect();
         for max_distance in [0, 10, 24, MAX_DISTANCE] {
-            let config = AuditConfig { max_distance, min_correlation: 0.7, mirrored: true };
+            let config = AuditConfig { max_distance, min_correlation: 0.7, ..AuditConfig::default() };
             let mut wanted = Vec::new();
             for first in 0..hashes.len() {
                 for second in first + 1..hashes.len() {
@@ -144,8 +154,10 @@ mod tests {
                     }
                 }
             }
-            let got: Vec<_> =
-                near_pairs(&hashes, &config).iter().map(|near| (near.first, near.second, near.mirrored)).collect();
+            let got: Vec<_> = near_pairs(&hashes, &vec![&[][..]; hashes.len()], &config)
+                .iter()
+                .map(|near| (near.first, near.second, near.mirrored))
+                .collect();
             assert_eq!(got, wanted);
             assert!(max_distance < 24 || got.len() > 100, "{}", got.len());
         }

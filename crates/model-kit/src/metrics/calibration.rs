@@ -4,6 +4,7 @@ use emotion_core::{Emotion, LabelSet, Scores};
 use serde::{Deserialize, Serialize};
 
 use super::matched;
+use crate::split::stratified;
 use crate::{Error, Result};
 
 /// The mean negative logarithm of the true label's probability, in nats; 0 is perfect, ln(classes) is a uniform guess.
@@ -148,6 +149,57 @@ pub fn apply_temperature(scores: &Scores, temperature: f32) -> Result<Scores> {
     Ok(Scores::from_logits(labels, &logits)?)
 }
 
+/// How well temperature scaling does on samples that it was not fitted on.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct CrossFit {
+    /// The temperature fitted on each half.
+    pub temperatures: [f32; 2],
+    /// The expected calibration error of each half under the other's temperature. Halves are small, which alone makes
+    /// this error larger.
+    pub ece_of_halves: [f64; 2],
+    /// The expected calibration error of all samples together, each under the temperature of the half it is not in.
+    pub ece: f64,
+    /// The [`log_loss`] of the same.
+    pub log_loss: f64,
+}
+
+impl CrossFit {
+    /// Splits the samples into two halves, the classes spread over them alike, by the seed; fits a temperature on each and
+    /// measures it on the other, over [`Reliability::DEFAULT_BINS`] ranges.
+    ///
+    /// # Errors
+    /// As [`Confusion::from_scores`](super::Confusion::from_scores), and [`Error::InvalidInput`] for fewer samples than two.
+    pub fn new(truth: &[Emotion], scores: &[Scores], seed: u64) -> Result<Self> {
+        matched(truth, scores)?;
+        if scores.len() < 2 {
+            return Err(Error::input("scores", "those of at least two samples", scores.len()));
+        }
+        let halves = stratified(truth, &[0.5, 0.5], seed)?;
+        let pick = |half: &[usize]| -> (Vec<Emotion>, Vec<Scores>) {
+            half.iter().map(|&index| (truth[index], scores[index].clone())).unzip()
+        };
+        let halves = [pick(&halves[0]), pick(&halves[1])];
+        let mut temperatures = [1.0; 2];
+        for (temperature, (truth, scores)) in temperatures.iter_mut().zip(&halves) {
+            *temperature = fit_temperature(truth, scores)?;
+        }
+        let (mut all_truth, mut all_scores, mut ece_of_halves) = (Vec::new(), Vec::new(), [0.0; 2]);
+        for (half, (truth, scores)) in halves.iter().enumerate() {
+            let other = temperatures[1 - half];
+            let cooled = scores.iter().map(|scores| apply_temperature(scores, other)).collect::<Result<Vec<_>>>()?;
+            ece_of_halves[half] = Reliability::new(truth, &cooled, Reliability::DEFAULT_BINS)?.ece();
+            all_truth.extend_from_slice(truth);
+            all_scores.extend(cooled);
+        }
+        Ok(Self {
+            temperatures,
+            ece_of_halves,
+            ece: Reliability::new(&all_truth, &all_scores, Reliability::DEFAULT_BINS)?.ece(),
+            log_loss: log_loss(&all_truth, &all_scores)?,
+        })
+    }
+}
+
 /// Logits up to a constant, which no softmax sees.
 fn logits(scores: &Scores) -> Vec<f64> {
     scores.values().iter().map(|&value| floored(value).ln()).collect()
@@ -202,6 +254,28 @@ mod tests {
         assert!((cooled[0].get(Emotion::Happy) - 0.8).abs() < 1e-4);
         assert!(log_loss(&truth, &cooled).unwrap() < log_loss(&truth, &scores).unwrap());
         assert!(apply_temperature(&scores[0], 0.0).is_err() && apply_temperature(&scores[0], f32::NAN).is_err());
+    }
+
+    #[test]
+    fn each_half_is_measured_under_the_others_temperature() {
+        // 400 answers that are too sure, all alike: both halves ask for nearly the same temperature.
+        let (truth, scores): (Vec<_>, Vec<_>) = (0..40)
+            .flat_map(|_| {
+                let (truth, scores) = ten(0.98, 2);
+                truth.into_iter().zip(scores)
+            })
+            .unzip();
+        let fit = CrossFit::new(&truth, &scores, 1).unwrap();
+        let whole = fit_temperature(&truth, &scores).unwrap();
+        assert!(fit.temperatures.iter().all(|temperature| (temperature / whole - 1.0).abs() < 0.05), "{fit:?}");
+        assert!(fit.ece < 0.01 && fit.ece_of_halves.iter().all(|&ece| ece < 0.01), "{fit:?}");
+        assert_eq!(fit, CrossFit::new(&truth, &scores, 1).unwrap());
+
+        // Halves that contradict each other: what fits the one does not fit the other, and that must show.
+        let truth = [Emotion::Happy, Emotion::Happy];
+        let odd = [0.9f32, 0.1].map(|happy| Scores::new(&labels(), &[happy, 1.0 - happy]).unwrap());
+        assert!(CrossFit::new(&truth, &odd, 0).unwrap().ece > 0.5);
+        assert!(CrossFit::new(&truth[..1], &odd[..1], 0).is_err());
     }
 
     #[test]

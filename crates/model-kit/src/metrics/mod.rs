@@ -3,17 +3,20 @@
 //! [`Evaluation`] holds the usual figures of one model on one set of samples, prints them as a table and is what
 //! `emotion.evaluation/1` files hold. The parts stand alone too: [`Confusion`] for accuracy, recall and the like,
 //! [`Reliability`] for calibration, [`wilson_interval`], [`bootstrap_uar`] and [`bootstrap_uar_by_group`] for how far chance
-//! reaches, [`McNemar`] to compare two models, [`fit_temperature`] to make probabilities honest.
+//! reaches, [`McNemar`] to compare two models, [`fit_temperature`] to make probabilities honest
+//! and [`CrossFit`] to see whether they are, [`RiskCoverage`] for what is gained by leaving unsure answers out.
 //!
 //! Shares are from 0 to 1, never per cent. The figures agree with scikit-learn's and SciPy's (`tests/parity_sklearn.rs`).
 
+mod abstention;
 mod calibration;
 mod compare;
 mod confusion;
 mod evaluation;
 mod interval;
 
-pub use calibration::{Reliability, ReliabilityBin, apply_temperature, brier, fit_temperature, log_loss};
+pub use abstention::{CoveragePoint, RiskCoverage};
+pub use calibration::{CrossFit, Reliability, ReliabilityBin, apply_temperature, brier, fit_temperature, log_loss};
 pub use compare::McNemar;
 pub use confusion::{Averages, ClassMetrics, Confusion};
 pub use evaluation::{ConfidenceIntervals, Evaluation, EvaluationContext, PerClass};

@@ -1,4 +1,5 @@
-//! Charts as PNG and SVG pictures: confusion matrices, training curves, class distributions, reliability diagrams.
+//! Charts as PNG and SVG pictures: confusion matrices, training curves, class distributions, reliability
+//! diagrams, the figures of each class, accuracy against coverage.
 //!
 //! Each function makes a [`Chart`]; [`Chart::save`] writes it in the form that the file's name asks for. Colours are those
 //! of Okabe and Ito ("Color Universal Design", 2008) and one-hue scales, which colour-blind readers can tell apart. SVG text
@@ -18,8 +19,10 @@
 
 mod canvas;
 mod confusion;
+mod coverage;
 mod curves;
 mod distribution;
+mod per_class;
 mod reliability;
 
 use std::io::Cursor;
@@ -30,8 +33,10 @@ use image::{ImageFormat, RgbImage};
 use plotters::prelude::{BitMapBackend, DrawingBackend, IntoDrawingArea, SVGBackend};
 
 pub use confusion::confusion_matrix;
+pub use coverage::risk_coverage;
 pub use curves::{TrainingLog, training_curves};
 pub use distribution::class_distribution;
+pub use per_class::class_metrics;
 pub use reliability::reliability_diagram;
 
 use crate::weights::write_atomically;
@@ -56,8 +61,10 @@ pub struct Chart {
 #[derive(Debug, Clone)]
 enum Content {
     Confusion(confusion::Matrix),
+    Coverage(coverage::Coverage),
     Curves(curves::Curves),
     Distribution(distribution::Distribution),
+    PerClass(per_class::Bars),
     Reliability(reliability::Diagram),
 }
 
@@ -119,8 +126,10 @@ impl Chart {
         let canvas = Canvas::new(backend.into_drawing_area(), f64::from(FINENESS), typesetting)?;
         match &self.content {
             Content::Confusion(matrix) => matrix.draw(&canvas)?,
+            Content::Coverage(coverage) => coverage.draw(&canvas)?,
             Content::Curves(curves) => curves.draw(&canvas)?,
             Content::Distribution(distribution) => distribution.draw(&canvas)?,
+            Content::PerClass(bars) => bars.draw(&canvas)?,
             Content::Reliability(diagram) => diagram.draw(&canvas)?,
         }
         canvas.finish()
