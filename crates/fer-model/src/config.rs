@@ -57,7 +57,7 @@ fn one() -> f32 {
 
 impl ModelConfig {
     /// Key and value for a weights file.
-    pub(crate) fn to_metadata(&self) -> (String, String) {
+    pub fn to_metadata(&self) -> (String, String) {
         let text =
             serde_json::to_string(self).unwrap_or_else(|error| unreachable!("plain data turns into JSON: {error}"));
         (KEY.to_owned(), text)

@@ -10,6 +10,7 @@ use emotion_core::{BoxError, EmotionModel, LabelSet, Scores};
 use face_prep::{Filter, resize};
 use image::GrayImage;
 use model_kit::device::Device;
+use model_kit::export::{self, Description, Dim, Format};
 use model_kit::generator::seeded;
 use model_kit::layers::Network;
 use model_kit::weights::Weights;
@@ -184,6 +185,58 @@ impl FerModel {
     /// What the weights file says about the model.
     pub fn config(&self) -> &ModelConfig {
         &self.config
+    }
+
+    /// Writes the model as a file that other programs run, see [`model_kit::export`]. The file takes normalised pictures
+    /// (48×48, grey) and answers with logits; what to do before and after is in its description. [`load`](Self::load) reads
+    /// what was written as TorchScript.
+    ///
+    /// ```
+    /// # #[cfg(feature = "pretrained")] {
+    /// use fer_model::FerModel;
+    /// use model_kit::export::Format;
+    ///
+    /// # let folder = std::env::temp_dir();
+    /// FerModel::pretrained()?.export(folder.join("face.onnx"), Format::Onnx)?;
+    /// # std::fs::remove_file(folder.join("face.onnx"))?;
+    /// # }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::Model`] for a file that cannot be written and for a network that the format cannot say.
+    pub fn export(&self, path: impl AsRef<Path>, format: Format) -> Result<()> {
+        Ok(export::write(&*self.network, self.device, &self.description(), path.as_ref(), format)?)
+    }
+
+    /// What goes into an exported file beside the network.
+    pub fn description(&self) -> Description {
+        let ModelConfig { name, labels, temperature, normalisation, .. } = &self.config;
+        let side = Dim::Fixed(i64::from(self.side));
+        Description {
+            name: name.clone(),
+            labels: labels.iter().map(|label| label.name().to_owned()).collect(),
+            temperature: *temperature,
+            input: vec![Dim::Free("batch"), Dim::Fixed(1), side.clone(), side],
+            normalisation: serde_json::json!({
+                "kind": "pixels",
+                "picture": "a face framed as FER-2013 frames it, grey, 0 to 255, resized by area averaging",
+                "formula": "(pixel / 255 - mean) / deviation",
+                "mean": normalisation.mean,
+                "deviation": normalisation.deviation,
+            }),
+        }
+    }
+
+    /// The network's bare answer, which is also that of an exported file: no normalisation before, no temperature after.
+    ///
+    /// # Shapes
+    /// `[batch, 1, 48, 48]` → `[batch, labels]`
+    ///
+    /// # Errors
+    /// [`Error::Model`] for input of another shape, kind or device.
+    pub fn forward(&self, input: &Tensor) -> Result<Tensor> {
+        Ok(no_grad(|| self.network.forward(input, false))?)
     }
 
     /// The expression of one face, a picture of any size (see [`predict_batch`](Self::predict_batch)).

@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use emotion_core::BoxError;
 use tch::TchError;
 
+use crate::export::Format;
+
 /// An error of this crate. Every variant says what was expected and what came, and keeps its source.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -68,6 +70,16 @@ pub enum Error {
         unexpected: Vec<String>,
         /// Tensors of the same name but another shape.
         mis_shaped: Vec<ShapeMismatch>,
+    },
+    /// A network that cannot be written in a format for other programs.
+    #[error("{network} cannot be written as {format}: {reason}")]
+    NotExportable {
+        /// The network's name or type.
+        network: String,
+        /// The format.
+        format: Format,
+        /// Why not.
+        reason: String,
     },
     /// A failing LibTorch operation.
     #[error("LibTorch failed")]

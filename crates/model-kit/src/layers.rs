@@ -8,6 +8,8 @@ use std::fmt;
 use tch::nn::{Init, Path};
 use tch::{Device, Kind, TchError, Tensor};
 
+use crate::Error;
+use crate::export::{Attribute, Format, Value};
 use crate::parameter::Parameter;
 
 /// The result of building or running a layer.
@@ -47,6 +49,20 @@ pub trait Network: fmt::Debug + Send + Sync {
     fn fold(&mut self) -> Result<()> {
         Ok(())
     }
+
+    /// Adds what [`forward`](Self::forward) does after training to an ONNX graph: `input` → logits.
+    ///
+    /// # Errors
+    /// [`Error::NotExportable`] from networks that do not say how, which is the default, and
+    /// [`Error::Backend`] when a tensor cannot be read.
+    fn export<'g>(&self, input: Value<'g>) -> crate::Result<Value<'g>> {
+        let _ = input;
+        Err(Error::NotExportable {
+            network: std::any::type_name::<Self>().to_owned(),
+            format: Format::Onnx,
+            reason: "it does not say how".to_owned(),
+        })
+    }
 }
 
 impl<N: Network + ?Sized> Network for Box<N> {
@@ -60,6 +76,10 @@ impl<N: Network + ?Sized> Network for Box<N> {
 
     fn fold(&mut self) -> Result<()> {
         (**self).fold()
+    }
+
+    fn export<'g>(&self, input: Value<'g>) -> crate::Result<Value<'g>> {
+        (**self).export(input)
     }
 }
 
@@ -132,6 +152,14 @@ impl Conv2d {
     pub fn forward(&self, input: &Tensor) -> Result<Tensor> {
         let (stride, padding) = ([self.stride; 2], [self.padding; 2]);
         input.f_conv2d(&self.weight, self.bias.as_deref(), stride, padding, [1, 1], 1)
+    }
+
+    /// [`forward`](Self::forward) as operations of an ONNX graph.
+    ///
+    /// # Errors
+    /// [`Error::Backend`] when a tensor cannot be read.
+    pub fn export<'g>(&self, input: Value<'g>) -> crate::Result<Value<'g>> {
+        input.convolution(&self.weight, self.bias.as_deref(), &[self.stride; 2], &[self.padding; 2])
     }
 
     /// Lays the weights out as [`channels_last`] lays out pictures, for inference on a processor: pictures then keep that
@@ -212,6 +240,14 @@ impl Conv1d {
     pub fn forward(&self, input: &Tensor) -> Result<Tensor> {
         input.f_conv1d(&self.weight, self.bias.as_deref(), [self.stride], [self.padding], [1], 1)
     }
+
+    /// [`forward`](Self::forward) as operations of an ONNX graph.
+    ///
+    /// # Errors
+    /// [`Error::Backend`] when a tensor cannot be read.
+    pub fn export<'g>(&self, input: Value<'g>) -> crate::Result<Value<'g>> {
+        input.convolution(&self.weight, self.bias.as_deref(), &[self.stride], &[self.padding])
+    }
 }
 
 /// Batch normalisation over the second dimension (Ioffe & Szegedy 2015), for inputs of any rank from 2.
@@ -267,6 +303,16 @@ impl BatchNorm {
         )
     }
 
+    /// [`forward`](Self::forward) as operations of an ONNX graph.
+    ///
+    /// # Errors
+    /// [`Error::Backend`] when a tensor cannot be read.
+    pub fn export<'g>(&self, input: Value<'g>) -> crate::Result<Value<'g>> {
+        let Self { weight, bias, running_mean, running_var, .. } = self;
+        let tensors = [("weight", &**weight), ("bias", bias), ("mean", running_mean), ("variance", running_var)];
+        input.layer("BatchNormalization", &tensors, &[("epsilon", Attribute::Float(self.eps as f32))])
+    }
+
     /// Keeps a training from changing the layer's weights; its statistics change only in training mode.
     pub fn freeze(&self) {
         let _ = self.weight.set_requires_grad(false);
@@ -313,6 +359,15 @@ impl ConvBn {
             Some(norm) => norm.forward(&output, train),
             None => Ok(output),
         }
+    }
+
+    /// [`forward`](Self::forward) as operations of an ONNX graph.
+    ///
+    /// # Errors
+    /// [`Error::Backend`] when a tensor cannot be read.
+    pub fn export<'g>(&self, input: Value<'g>) -> crate::Result<Value<'g>> {
+        let output = self.conv.export(input)?;
+        self.norm.as_ref().map_or(Ok(output), |norm| norm.export(output))
     }
 
     /// Multiplies the batch norm into the convolution. Later calls do nothing.
@@ -383,6 +438,19 @@ impl Linear {
             Ok(Self { weight: weight.f_detach()?.into(), bias: bias.f_detach()?.into() })
         })
     }
+
+    /// [`forward`](Self::forward) as operations of an ONNX graph.
+    ///
+    /// # Errors
+    /// [`Error::Backend`] when a tensor cannot be read.
+    pub fn export<'g>(&self, input: Value<'g>) -> crate::Result<Value<'g>> {
+        // `Gemm` would take the weights as they are, but inputs of two dimensions only.
+        input.layer("MatMul", &[("weight", &self.weight.f_transpose(0, 1)?)], &[])?.layer(
+            "Add",
+            &[("bias", &*self.bias)],
+            &[],
+        )
+    }
 }
 
 /// What a [`Recurrent`] layer remembers with.
@@ -433,8 +501,9 @@ impl Recurrent {
     /// # Errors
     /// LibTorch's, for an input of another shape.
     pub fn forward(&self, input: &Tensor, dropout: f64, train: bool) -> Result<Tensor> {
-        let batch = input.size().first().copied().unwrap_or(0);
-        let start = Tensor::f_zeros([self.layers, batch, self.units], (input.f_kind()?, input.device()))?;
+        // Shaped by the input itself and not by a number read from it, so that a trace takes any batch.
+        let first = input.f_narrow(1, 0, 1)?.f_narrow(2, 0, 1)?.f_transpose(0, 1)?;
+        let start = first.f_zeros_like()?.f_expand([self.layers, -1, self.units], false)?.f_contiguous()?;
         Ok(match self.cell {
             Cell::Tanh => input.f_rnn_tanh(&start, &self.parameters, true, self.layers, dropout, train, false, true)?.0,
             Cell::Lstm => {
@@ -442,6 +511,39 @@ impl Recurrent {
                 input.f_lstm(&[&start, &start], &parameters, true, self.layers, dropout, train, false, true)?.0
             }
         })
+    }
+
+    /// [`forward`](Self::forward) as operations of an ONNX graph.
+    ///
+    /// # Errors
+    /// [`Error::Backend`] when a tensor cannot be read.
+    pub fn export<'g>(&self, input: Value<'g>) -> crate::Result<Value<'g>> {
+        let operation = match self.cell {
+            Cell::Tanh => "RNN",
+            Cell::Lstm => "LSTM",
+        };
+        // Both want the time first and the direction, of which there is one, in front of every weight.
+        let mut hidden = input.permute(&[1, 0, 2]);
+        for layer in self.parameters.chunks_exact(4) {
+            let [input_weight, hidden_weight, input_bias, hidden_bias] =
+                [0, 1, 2, 3].map(|index| self.gates_for_onnx(&layer[index]));
+            let bias = Tensor::f_cat(&[input_bias?, hidden_bias?], 0)?.f_unsqueeze(0)?;
+            let (input_weight, hidden_weight) = (input_weight?.f_unsqueeze(0)?, hidden_weight?.f_unsqueeze(0)?);
+            let tensors = [("W", &input_weight), ("R", &hidden_weight), ("B", &bias)];
+            hidden = hidden.layer(operation, &tensors, &[("hidden_size", Attribute::Int(self.units))])?.squeeze(1);
+        }
+        Ok(hidden.permute(&[1, 0, 2]))
+    }
+
+    /// PyTorch stacks an LSTM's gates as input, forget, cell, output; ONNX as input, output, forget, cell.
+    fn gates_for_onnx(&self, stacked: &Tensor) -> Result<Tensor> {
+        match self.cell {
+            Cell::Tanh => Ok(stacked.shallow_clone()),
+            Cell::Lstm => {
+                let gate = |index| stacked.f_narrow(0, index * self.units, self.units);
+                Tensor::f_cat(&[gate(0)?, gate(3)?, gate(1)?, gate(2)?], 0)
+            }
+        }
     }
 }
 
@@ -474,6 +576,15 @@ impl SqueezeExcite {
         let means = global_average(input)?;
         let factors = self.expand.forward(&self.reduce.forward(&means)?.f_relu_()?)?.f_sigmoid()?;
         input.f_mul(&factors.f_unsqueeze(-1)?.f_unsqueeze(-1)?)
+    }
+
+    /// [`forward`](Self::forward) as operations of an ONNX graph.
+    ///
+    /// # Errors
+    /// [`Error::Backend`] when a tensor cannot be read.
+    pub fn export<'g>(&self, input: Value<'g>) -> crate::Result<Value<'g>> {
+        let hidden = self.reduce.export(input.global_average())?.relu();
+        Ok(input.times(self.expand.export(hidden)?.sigmoid().unsqueeze(2).unsqueeze(3)))
     }
 }
 
@@ -515,6 +626,17 @@ impl Residual {
             Some(shortcut) => output.f_add_(&shortcut.forward(input, train)?)?.f_relu_(),
             None => output.f_add_(input)?.f_relu_(),
         }
+    }
+
+    /// [`forward`](Self::forward) as operations of an ONNX graph.
+    ///
+    /// # Errors
+    /// [`Error::Backend`] when a tensor cannot be read.
+    pub fn export<'g>(&self, input: Value<'g>) -> crate::Result<Value<'g>> {
+        let hidden = self.first.export(input)?.relu();
+        let output = self.excite.export(self.second.export(hidden)?)?;
+        let shortcut = self.shortcut.as_ref().map_or(Ok(input), |shortcut| shortcut.export(input))?;
+        Ok(output.plus(shortcut).relu())
     }
 
     /// Folds every batch norm of the block, see [`ConvBn::fold`].

@@ -11,6 +11,7 @@
 //! - [`generator`]: LibTorch's one random generator, shared out.
 //! - [`callback`]: what watches a training: tables, TensorBoard, or your own.
 //! - [`cross_validation`]: one training per fold, mean and deviation.
+//! - [`export`]: trained networks as ONNX and TorchScript files for other programs.
 //! - [`metrics`]: accuracy, recall, calibration and the evaluation report.
 //! - [`split`]: who trains and who measures, kept apart by speaker or person; [`audit`]: whether they are.
 //! - `plots` (with the feature of that name): confusion matrices, training curves and other charts as PNG and SVG.
@@ -21,6 +22,7 @@ pub mod cross_validation;
 pub mod data;
 pub mod device;
 mod error;
+pub mod export;
 mod font;
 pub mod generator;
 pub mod layers;

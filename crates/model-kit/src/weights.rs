@@ -185,9 +185,7 @@ impl Weights {
 
 /// Writes a whole file under a temporary name beside its own, flushes it to the disk and renames it.
 pub(crate) fn write_atomically(path: &Path, bytes: &[u8]) -> Result<(), Error> {
-    let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(".part");
-    let part = path.with_file_name(name);
+    let part = beside(path, ".part");
     let write = || {
         let mut file = fs::File::create(&part)?;
         file.write_all(bytes)?;
@@ -195,6 +193,13 @@ pub(crate) fn write_atomically(path: &Path, bytes: &[u8]) -> Result<(), Error> {
         fs::rename(&part, path)
     };
     write().map_err(Error::io(path))
+}
+
+/// The same path with something appended to the file's name.
+pub(crate) fn beside(path: &Path, ending: &str) -> PathBuf {
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(ending);
+    path.with_file_name(name)
 }
 
 fn kind_of(dtype: Dtype) -> Option<Kind> {

@@ -1,13 +1,15 @@
 //! What a weights file says about its network.
 
 use emotion_core::LabelSet;
+use model_kit::export::{Description, Dim};
 use model_kit::weights::Weights;
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 
 use crate::Error;
-use crate::arch::Architecture;
+use crate::arch::{Architecture, MFCC_FRAMES, VECTOR};
 use crate::features::TrackConfig;
-use crate::input::LogMelConfig;
+use crate::input::{FIXED_LEVEL, FLOOR, LogMelConfig, PEAK_MIDDLE, PEAK_QUANTILE, PEAK_RANGE, SAMPLE_RATE, SCALE};
 use crate::statistics::Statistics;
 
 /// The metadata key of [`ModelConfig`] in a weights file.
@@ -56,6 +58,55 @@ impl ModelConfig {
         let text =
             serde_json::to_string(self).unwrap_or_else(|error| unreachable!("plain data turns into JSON: {error}"));
         (KEY.to_owned(), text)
+    }
+
+    /// What goes into an exported file beside the network.
+    pub(crate) fn description(&self) -> Description {
+        let features = serde_json::to_value(&self.features)
+            .unwrap_or_else(|error| unreachable!("plain data turns into JSON: {error}"));
+        let mut normalisation = json!({ "sample_rate": SAMPLE_RATE, "features": features });
+        let mut input = vec![Dim::Free("batch")];
+        match &self.features {
+            Features::LogMel(settings) => {
+                normalisation["steps"] = json!([
+                    "trim: drop what lies before and after the frames of 25 ms within trim_db of the loudest, but for 50 ms",
+                    "mel power spectrogram: Hann window, centred frames with zeros at the ends, mel scale and bands as librosa with htk=True",
+                    "10 * log10(max(power, floor))",
+                    "peak: minus the level of the loud frames (of the sums over the bands, sorted, that at peak_quantile of their number), at least -peak_range, plus peak_middle; level: minus the mean of the image; band: minus the mean of each band; fixed: minus fixed_level; then divided by scale",
+                    "one more row below: 1 for every frame of sound, 0 for padding behind it",
+                ]);
+                normalisation["floor"] = json!(FLOOR);
+                normalisation["peak_quantile"] = json!(PEAK_QUANTILE);
+                normalisation["peak_middle"] = json!(PEAK_MIDDLE);
+                normalisation["peak_range"] = json!(PEAK_RANGE);
+                normalisation["fixed_level"] = json!(FIXED_LEVEL);
+                normalisation["scale"] = json!(SCALE);
+                input.extend([Dim::Fixed(settings.n_mels as i64 + 1), Dim::Free("frames")]);
+            }
+            Features::Vector(_) => {
+                normalisation["steps"] = json!(["the 162 classic numbers", "(number - mean) / deviation"]);
+                input.push(Dim::Fixed(VECTOR));
+            }
+            Features::Mfcc(settings) => {
+                normalisation["steps"] = json!([
+                    "MFCCs, one row for each coefficient, one column for each frame",
+                    "(row - mean) / deviation",
+                    "one more row below: 1 for every frame of sound, 0 for padding behind it, where the rest is 0 too",
+                ]);
+                let frames = match self.architecture {
+                    Architecture::MfccCnn => Dim::Fixed(MFCC_FRAMES),
+                    _ => Dim::Free("frames"),
+                };
+                input.extend([Dim::Fixed(settings.statistics.mean.len() as i64 + 1), frames]);
+            }
+        }
+        Description {
+            name: self.name.clone(),
+            labels: self.labels.iter().map(|label| label.name().to_owned()).collect(),
+            temperature: self.temperature,
+            input,
+            normalisation,
+        }
     }
 
     /// Reads the configuration out of a weights file.

@@ -135,19 +135,19 @@ impl Default for LogMelConfig {
 }
 
 /// Energies below this count as this: about −90 dB against a full-scale tone, below the noise of 16-bit sound.
-const FLOOR: f32 = 1e-9;
+pub(crate) const FLOOR: f32 = 1e-9;
 
 /// The level that [`Normalization::Fixed`] subtracts, in dB, about the mean over the corpora.
-const FIXED_LEVEL: f32 = -45.0;
+pub(crate) const FIXED_LEVEL: f32 = -45.0;
 
 /// [`Normalization::Peak`]: the share of the frames below the reference, how far below it the middle of the network's input
 /// lies, and how far its least, both in dB.
-const PEAK_QUANTILE: f32 = 0.95;
-const PEAK_MIDDLE: f32 = 40.0;
-const PEAK_RANGE: f32 = 70.0;
+pub(crate) const PEAK_QUANTILE: f32 = 0.95;
+pub(crate) const PEAK_MIDDLE: f32 = 40.0;
+pub(crate) const PEAK_RANGE: f32 = 70.0;
 
 /// What decibels are divided by, so that the network's input varies by about 1.
-const SCALE: f32 = 18.0;
+pub(crate) const SCALE: f32 = 18.0;
 
 /// A planned log-mel image. Cheap to clone and to use from several threads.
 #[derive(Debug, Clone)]

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use emotion_core::{BoxError, EmotionModel, LabelSet, Scores, TimeSpan};
 use model_kit::device::Device;
+use model_kit::export::{self, Description, Format};
 use model_kit::generator::seeded;
 use model_kit::layers::Network;
 use model_kit::weights::Weights;
@@ -144,11 +145,12 @@ impl SerModel {
                 standardized(FeatureConfig::Tracks(settings.tracks.clone()), &settings.statistics)?
             }
         };
-        let store = VarStore::new(device.open()?);
+        let mut store = VarStore::new(device.open()?);
         let labels = config.labels.len() as i64;
         let mut network = seeded(0, || config.architecture.build(&store.root(), rows as i64, labels))?;
         weights.load_into(&store)?;
-        no_grad(|| network.fold())?;
+        store.freeze();
+        network.fold()?;
         Ok(Self { config, front, network, store, activity: ActivityConfig::default() })
     }
 
@@ -188,6 +190,44 @@ impl SerModel {
     /// The labels of every answer, in order.
     pub fn labels(&self) -> &LabelSet {
         &self.config.labels
+    }
+
+    /// Writes the model as a file that other programs run, see [`model_kit::export`]. The file takes features and answers
+    /// with logits; what to do before and after is in its description.
+    ///
+    /// ```
+    /// # #[cfg(feature = "pretrained")] {
+    /// use model_kit::export::Format;
+    /// use ser_model::SerModel;
+    ///
+    /// # let folder = std::env::temp_dir();
+    /// SerModel::pretrained()?.export(folder.join("voice.onnx"), Format::Onnx)?;
+    /// # std::fs::remove_file(folder.join("voice.onnx"))?;
+    /// # }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::Model`] for a file that cannot be written and for a network that the format cannot say.
+    pub fn export(&self, path: impl AsRef<Path>, format: Format) -> Result<(), Error> {
+        Ok(export::write(&*self.network, self.store.device(), &self.description(), path.as_ref(), format)?)
+    }
+
+    /// What goes into an exported file beside the network.
+    pub fn description(&self) -> Description {
+        self.config.description()
+    }
+
+    /// The network's bare answer, which is also that of an exported file: features before and temperature after are the
+    /// caller's.
+    ///
+    /// # Shapes
+    /// As [`description`](Self::description) says → `[batch, labels]`
+    ///
+    /// # Errors
+    /// [`Error::Model`] for input of another shape, kind or device.
+    pub fn forward(&self, input: &Tensor) -> Result<Tensor, Error> {
+        Ok(no_grad(|| self.network.forward(input, false))?)
     }
 
     /// How probable each emotion is in a stretch of mono sound, taken as one utterance; `None` when it holds no speech

@@ -19,6 +19,7 @@
 //! | `mtcnn.rs` | the one that concerns MTCNN: speed |
 //! | `train.rs` | the one that concerns PyTorch: training and inference, speed and memory |
 //! | `loader.rs` | the one that concerns PyTorch's `DataLoader`: speed |
+//! | `exports.rs` | exported models, run elsewhere |
 //! | `ui.rs` | progress lines |
 //! | `setup/` | one file per thing that set-up provides |
 //! | `demo.rs`, `doctor.rs` | the two commands that do more than call cargo |
@@ -29,6 +30,7 @@
 mod cache;
 mod demo;
 mod doctor;
+mod exports;
 mod faces;
 mod librosa;
 mod loader;
@@ -60,6 +62,8 @@ Usage: cargo xtask COMMAND
   test [ARGS…]              set up, then run every test; ARGS go to cargo test
   parity [ARGS…]            have librosa 1.0.0 compute the full conformance suite and compare audio-features with it;
                             ARGS go to the conformance example: --mode fast, --json, …; needs Python 3.12
+  check-exports             export every network as ONNX and TorchScript and run the files in onnxruntime and PyTorch;
+                            needs Python 3.12
   bench-librosa [ARGS…]     time audio-features, librosa and torchaudio in turn (see its --help); needs Python 3.12
   bench-faces [PICTURE…]    time face-prep's cascade and OpenCV's in turn (see its --help); needs Python 3.12
   bench-mtcnn PICTURE…      time face-prep's MTCNN and facenet-pytorch's in turn (see its --help); needs Python 3.12
@@ -107,6 +111,10 @@ fn run(command: &str, mut args: Vec<String>) -> Result<ExitCode> {
             shell::pass_through(project.cargo().args(["test", "--workspace"]).args(&args))
         }
         "parity" => librosa::parity(&args),
+        "check-exports" => {
+            none_left(&args)?;
+            exports::check()
+        }
         "bench-librosa" => librosa::bench(&args),
         "bench-faces" => faces::bench(&args),
         "bench-mtcnn" => mtcnn::bench(&args),

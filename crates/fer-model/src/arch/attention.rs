@@ -1,10 +1,16 @@
 //! A small CNN that first learns where to look: a spatial transformer (Jaderberg et al. 2015) in front of four
 //! convolutions, after Deep-Emotion (Minaee, Minaei & Abdolrashidi 2021) and its authors' public code.
 
+use model_kit::Parameter;
+use model_kit::export::{Attribute, Value};
 use model_kit::layers::{BatchNorm, Conv2d, Linear, Network, Result};
 use serde::{Deserialize, Serialize};
 use tch::nn::{Init, Path};
-use tch::{Tensor, no_grad};
+use tch::{Device, Kind, Tensor, no_grad};
+
+use crate::dataset;
+
+const SIDE: i64 = dataset::SIDE as i64;
 
 /// Settings of [`AttentionCnn`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -37,6 +43,8 @@ impl AttentionConfig {
 #[derive(Debug)]
 pub struct AttentionCnn {
     localise: (Conv2d, Conv2d, Linear, Linear),
+    /// The centres of the pixels, row by row, as (x, y, 1) with x and y from −1 to 1 across the picture: `[48·48, 3]`.
+    centres: Parameter,
     convolutions: [Conv2d; 4],
     norm: BatchNorm,
     dense: Linear,
@@ -70,6 +78,7 @@ impl AttentionCnn {
         ];
         Ok(Self {
             localise,
+            centres: centres()?.f_to_device(path.device())?.into(),
             convolutions,
             norm: BatchNorm::new(&path.sub("norm"), fourth)?,
             // 48 → 46 → 44 → 22 → 20 → 18 → 9 pixels a side.
@@ -109,6 +118,34 @@ impl Network for AttentionCnn {
         let hidden = hidden.f_dropout(self.dropout, train)?.f_flatten(1, -1)?;
         self.dense.forward(&hidden)?.f_relu()
     }
+
+    fn export<'g>(&self, input: Value<'g>) -> model_kit::Result<Value<'g>> {
+        let halve = |value: Value<'g>| value.max_pool(&[2, 2], &[2, 2], false);
+        let (conv1, conv2, dense1, dense2) = &self.localise;
+        let hidden = halve(conv1.export(input)?).relu();
+        let hidden = halve(conv2.export(hidden)?).relu().flatten();
+        let affine = dense2.export(dense1.export(hidden)?.relu())?.reshape(&[-1, 2, 3]);
+        // [batch, 2, 3] · [3, places] → [batch, 2, places]
+        let grid = affine.layer("MatMul", &[("centres", &self.centres.f_transpose(0, 1)?)], &[])?;
+        let grid = grid.permute(&[0, 2, 1]).reshape(&[-1, SIDE, SIDE, 2]);
+        // Bilinear, zeros outside and corners not aligned are the defaults of both.
+        let seen = input.node("GridSample", &[grid], &[("mode", Attribute::Text("bilinear"))]);
+        let [first, second, third, fourth] = &self.convolutions;
+        let hidden = first.export(seen)?.relu();
+        let hidden = halve(second.export(hidden)?).relu();
+        let hidden = third.export(hidden)?.relu();
+        let hidden = halve(self.norm.export(fourth.export(hidden)?)?).relu().flatten();
+        self.head.export(self.dense.export(hidden)?.relu())
+    }
+}
+
+/// See [`AttentionCnn`]'s field of this name.
+fn centres() -> Result<Tensor> {
+    let axis = Tensor::f_arange(SIDE, (Kind::Double, Device::Cpu))?;
+    let axis = axis.f_mul_scalar(2.0)?.f_add_scalar(1.0)?.f_div_scalar(SIDE as f64)?.f_sub_scalar(1.0)?;
+    let x = axis.f_unsqueeze(0)?.f_expand([SIDE, SIDE], false)?;
+    let y = axis.f_unsqueeze(1)?.f_expand([SIDE, SIDE], false)?;
+    Tensor::f_stack(&[&x, &y, &x.f_ones_like()?], -1)?.f_view([-1, 3])
 }
 
 fn halve(input: &Tensor) -> Result<Tensor> {

@@ -1,5 +1,6 @@
 //! The default network: residual blocks with squeeze and excitation, small enough to train on a processor.
 
+use model_kit::export::Value;
 use model_kit::layers::{ConvBn, Linear, Network, Residual, Result, channels_last, global_average};
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
@@ -84,6 +85,14 @@ impl Network for Compact {
             hidden = block.forward(&hidden, train)?;
         }
         global_average(&hidden)?.f_dropout(self.dropout, train)
+    }
+
+    fn export<'g>(&self, input: Value<'g>) -> model_kit::Result<Value<'g>> {
+        let mut hidden = self.stem.export(input)?.relu();
+        for block in &self.blocks {
+            hidden = block.export(hidden)?;
+        }
+        self.head.export(hidden.global_average())
     }
 
     fn fold(&mut self) -> Result<()> {

@@ -1,5 +1,6 @@
 //! Five convolutions and three dense layers, a Keras network; the source names no widths, the ones here are ours.
 
+use model_kit::export::Value;
 use model_kit::layers::{BatchNorm, Conv2d, Linear, Network, Result, glorot};
 use tch::Tensor;
 use tch::nn::Path;
@@ -77,6 +78,18 @@ impl Network for FiveConvCnn {
             hidden = output.f_dropout(self.dropout[1], train)?;
         }
         Ok(hidden)
+    }
+
+    fn export<'g>(&self, input: Value<'g>) -> model_kit::Result<Value<'g>> {
+        let mut hidden = input;
+        for (conv, norm) in &self.convolutions {
+            hidden = norm.export(conv.export(hidden)?)?.relu().max_pool(&[2, 2], &[2, 2], false);
+        }
+        hidden = hidden.flatten();
+        for (linear, norm) in &self.dense {
+            hidden = norm.export(linear.export(hidden)?)?.relu();
+        }
+        self.head.export(hidden)
     }
 }
 

@@ -2,6 +2,7 @@
 //! Vision"), built as torchvision builds it and with its names, so that weights trained on ImageNet can be loaded.
 
 use model_kit::Parameter;
+use model_kit::export::{Attribute, Value};
 use model_kit::layers::{BatchNorm, Linear, Network, Result, global_average};
 use serde::{Deserialize, Serialize};
 use tch::nn::{Init, Path};
@@ -121,6 +122,20 @@ impl Network for InceptionV3 {
         features.f_dropout(self.config.dropout, train)
     }
 
+    fn export<'g>(&self, input: Value<'g>) -> model_kit::Result<Value<'g>> {
+        let mut hidden = input.upsample_bilinear([self.config.side; 2]).expand(&[1, 3, 1, 1]);
+        for (index, unit) in self.stem.iter().enumerate() {
+            hidden = unit.export(hidden)?;
+            if index == 2 || index == 4 {
+                hidden = hidden.max_pool(&[3, 3], &[2, 2], false);
+            }
+        }
+        for block in &self.blocks {
+            hidden = block.export(hidden)?;
+        }
+        self.head.export(hidden.global_average())
+    }
+
     fn fold(&mut self) -> Result<()> {
         let blocks = self.blocks.iter_mut().flat_map(|block| &mut block.0).flat_map(Branch::units_mut);
         self.stem.iter_mut().chain(blocks).try_for_each(Unit::fold)
@@ -161,6 +176,11 @@ impl Unit {
             Some(norm) => norm.forward(&output, train)?.f_relu(),
             None => output.f_relu(),
         }
+    }
+
+    fn export<'g>(&self, input: Value<'g>) -> model_kit::Result<Value<'g>> {
+        let output = input.convolution(&self.weight, self.bias.as_deref(), &[self.stride; 2], &self.padding)?;
+        Ok(self.norm.as_ref().map_or(Ok(output), |norm| norm.export(output))?.relu())
     }
 
     fn freeze(&self) {
@@ -232,6 +252,35 @@ impl Branch {
     }
 }
 
+impl Branch {
+    /// As [`forward`](Self::forward), in an ONNX graph.
+    fn export<'g>(&self, input: Value<'g>, outputs: &mut Vec<Value<'g>>) -> model_kit::Result<()> {
+        let mut hidden = match self.pool {
+            Pool::None => input,
+            Pool::Mean => input.node(
+                "AveragePool",
+                &[],
+                &[
+                    ("kernel_shape", Attribute::Ints(vec![3; 2])),
+                    ("pads", Attribute::Ints(vec![1; 4])),
+                    ("count_include_pad", Attribute::Int(1)),
+                ],
+            ),
+            Pool::Max => input.max_pool(&[3, 3], &[2, 2], false),
+        };
+        for unit in &self.units {
+            hidden = unit.export(hidden)?;
+        }
+        if self.fork.is_empty() {
+            outputs.push(hidden);
+        }
+        for unit in &self.fork {
+            outputs.push(unit.export(hidden)?);
+        }
+        Ok(())
+    }
+}
+
 /// Branches whose outputs stand one after the other in the channels.
 #[derive(Debug)]
 struct Block(Vec<Branch>);
@@ -243,6 +292,15 @@ impl Block {
             branch.forward(input, train, &mut outputs)?;
         }
         Tensor::f_cat(&outputs, 1)
+    }
+
+    fn export<'g>(&self, input: Value<'g>) -> model_kit::Result<Value<'g>> {
+        let mut outputs = Vec::new();
+        for branch in &self.0 {
+            branch.export(input, &mut outputs)?;
+        }
+        // Every block has several branches.
+        Ok(outputs[0].node("Concat", &outputs[1..], &[("axis", Attribute::Int(1))]))
     }
 }
 

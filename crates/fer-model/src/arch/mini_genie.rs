@@ -1,6 +1,7 @@
 //! The plain deep CNN for faces of the "miniGENIE" line of work, a Keras network, with Keras' layer settings.
 
 use model_kit::Parameter;
+use model_kit::export::Value;
 use model_kit::layers::{BatchNorm, Conv2d, Linear, Network, Result, ShiftedConv2d, channels_last, glorot};
 use tch::Tensor;
 use tch::nn::Path;
@@ -160,6 +161,21 @@ impl Network for MiniGenieCnn {
         }
         self.folded = Some(folded);
         Ok(())
+    }
+
+    fn export<'g>(&self, input: Value<'g>) -> model_kit::Result<Value<'g>> {
+        let mut hidden = input;
+        for (index, (conv, norm)) in self.convolutions.iter().enumerate() {
+            hidden = norm.export(conv.export(hidden)?.elu())?;
+            if index % 2 == 1 {
+                hidden = hidden.max_pool(&[2, 2], &[2, 2], false);
+            }
+        }
+        hidden = hidden.flatten();
+        for (linear, norm) in &self.dense {
+            hidden = norm.export(linear.export(hidden)?.elu())?;
+        }
+        self.head.export(hidden)
     }
 }
 

@@ -1,5 +1,6 @@
 //! The plain neural network that papers compare convolutions with.
 
+use model_kit::export::Value;
 use model_kit::layers::{Linear, Network, Result};
 use tch::Tensor;
 use tch::nn::Path;
@@ -54,6 +55,14 @@ impl Network for Mlp {
             hidden = dense.forward(&hidden)?.f_relu()?.f_dropout(self.dropout, train)?;
         }
         Ok(hidden)
+    }
+
+    fn export<'g>(&self, input: Value<'g>) -> model_kit::Result<Value<'g>> {
+        let mut hidden = input.flatten();
+        for dense in &self.dense {
+            hidden = dense.export(hidden)?.relu();
+        }
+        self.head.export(hidden)
     }
 }
 

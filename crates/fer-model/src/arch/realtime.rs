@@ -1,5 +1,6 @@
 //! A small CNN for expressions in real time, a Keras network with "same" padding.
 
+use model_kit::export::Value;
 use model_kit::layers::{Conv2d, Linear, Network, Result, channels_last, glorot};
 use tch::Tensor;
 use tch::nn::Path;
@@ -82,6 +83,18 @@ impl Network for RealtimeCnn {
     fn fold(&mut self) -> Result<()> {
         self.folded = true;
         self.convolutions.iter_mut().try_for_each(Conv2d::fold)
+    }
+
+    fn export<'g>(&self, input: Value<'g>) -> model_kit::Result<Value<'g>> {
+        let mut hidden = input;
+        for conv in &self.convolutions {
+            hidden = conv.export(hidden)?.relu().max_pool(&[2, 2], &[2, 2], false);
+        }
+        hidden = hidden.flatten();
+        for linear in &self.dense {
+            hidden = linear.export(hidden)?.relu();
+        }
+        self.head.export(hidden)
     }
 }
 

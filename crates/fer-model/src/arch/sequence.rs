@@ -1,5 +1,6 @@
 //! Recurrent networks that read a face as a sequence of its 48 rows.
 
+use model_kit::export::Value;
 use model_kit::layers::{Cell, Linear, Network, Recurrent, Result};
 use tch::Tensor;
 use tch::nn::Path;
@@ -50,6 +51,10 @@ impl Network for RowSequence {
     fn features(&self, input: &Tensor, train: bool) -> Result<Tensor> {
         let outputs = self.rows.forward(&input.f_squeeze_dim(1)?, self.dropout, train)?;
         outputs.f_select(1, -1)?.f_dropout(self.dropout, train)
+    }
+
+    fn export<'g>(&self, input: Value<'g>) -> model_kit::Result<Value<'g>> {
+        self.head.export(self.rows.export(input.squeeze(1))?.select(1, -1))
     }
 }
 

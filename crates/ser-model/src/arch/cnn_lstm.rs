@@ -1,5 +1,6 @@
 //! Convolutions, then a recurrent layer over what they found.
 
+use model_kit::export::Value;
 use model_kit::layers::{Cell, Conv1d, Linear, Network, Recurrent, Result};
 use tch::Tensor;
 use tch::nn::Path;
@@ -44,5 +45,14 @@ impl Network for CnnLstm {
         }
         let states = self.lstm.forward(&hidden.f_transpose(1, 2)?, 0.0, train)?;
         self.output.forward(&self.dense.forward(&states.f_select(1, -1)?)?.f_relu()?)
+    }
+
+    fn export<'g>(&self, input: Value<'g>) -> model_kit::Result<Value<'g>> {
+        let mut hidden = input.unsqueeze(1);
+        for convolution in &self.convolutions {
+            hidden = convolution.export(hidden)?.relu().max_pool(&[2], &[2], false);
+        }
+        let states = self.lstm.export(hidden.permute(&[0, 2, 1]))?;
+        self.output.export(self.dense.export(states.select(1, -1))?.relu())
     }
 }

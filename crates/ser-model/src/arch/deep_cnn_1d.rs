@@ -1,10 +1,11 @@
 //! The one-dimensional network of the multimodal system with 62 % on four merged corpora.
 
+use model_kit::export::Value;
 use model_kit::layers::{Conv1d, Linear, Network, Result};
 use tch::Tensor;
 use tch::nn::Path;
 
-use super::{as_sequence, pool_5_by_2_same};
+use super::{as_sequence, pool_5_by_2_same, pool_5_by_2_same_onnx};
 
 /// Four convolutions (256, 256, 128, 64 filters of 5, each with ReLU, a "same" max pool of 5 by 2 and dropout .2), dense 32
 /// with ReLU, dropout .3, output. 557,288 parameters with 8 classes.
@@ -56,5 +57,13 @@ impl Network for DeepCnn1d {
         }
         let dense = self.dense.forward(&hidden.f_flatten(1, -1)?)?.f_relu()?.f_dropout(before_output, train)?;
         self.output.forward(&dense)
+    }
+
+    fn export<'g>(&self, input: Value<'g>) -> model_kit::Result<Value<'g>> {
+        let mut hidden = input.unsqueeze(1);
+        for convolution in &self.convolutions {
+            hidden = pool_5_by_2_same_onnx(convolution.export(hidden)?.relu());
+        }
+        self.output.export(self.dense.export(hidden.flatten())?.relu())
     }
 }

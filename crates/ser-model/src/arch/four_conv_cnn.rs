@@ -1,10 +1,11 @@
 //! The one-dimensional network with batch norm and three dense layers.
 
+use model_kit::export::Value;
 use model_kit::layers::{BatchNorm, Conv1d, Linear, Network, Result};
 use tch::Tensor;
 use tch::nn::Path;
 
-use super::{as_sequence, pool_5_by_2_same};
+use super::{as_sequence, pool_5_by_2_same, pool_5_by_2_same_onnx};
 
 /// Four convolutions (64, 128, 256, 512 filters of 5, each with batch norm, ReLU, a "same" max pool of 5 by 2 and
 /// dropout .2), then dense 512, 256, 128, each with batch norm, ReLU and dropout .5, then output. The L2 penalty of the
@@ -64,5 +65,17 @@ impl Network for FourConvCnn {
             hidden = norm.forward(&dense.forward(&hidden)?, train)?.f_relu()?.f_dropout(after_dense, train)?;
         }
         self.output.forward(&hidden)
+    }
+
+    fn export<'g>(&self, input: Value<'g>) -> model_kit::Result<Value<'g>> {
+        let mut hidden = input.unsqueeze(1);
+        for (convolution, norm) in &self.convolutions {
+            hidden = pool_5_by_2_same_onnx(norm.export(convolution.export(hidden)?)?.relu());
+        }
+        hidden = hidden.flatten();
+        for (dense, norm) in &self.dense {
+            hidden = norm.export(dense.export(hidden)?)?.relu();
+        }
+        self.output.export(hidden)
     }
 }

@@ -1,8 +1,11 @@
 //! The default network: a compact convolutional and recurrent network on log-mel images of any length.
 
+use model_kit::export::{Attribute, INT64, Value};
 use model_kit::layers::{BatchNorm, Cell, ConvBn, Linear, Network, Recurrent, Result};
 use tch::nn::Path;
 use tch::{Kind, Tensor};
+
+use super::is_sound;
 
 /// Widths of a [`LogMelCnn`].
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -122,6 +125,29 @@ impl LogMelCnn {
         let deviation = square.f_sub(&mean.f_square()?)?.f_clamp_min(1e-5)?.f_sqrt()?;
         Tensor::f_cat(&[mean, deviation], 1)
     }
+
+    /// [`remember`](Self::remember) in an ONNX graph.
+    fn remember_onnx<'g>(&self, image: Value<'g>, mask: Value<'g>) -> model_kit::Result<Value<'g>> {
+        let turned = turned_onnx(mask)?;
+        let turn = |sequence: Value<'g>| {
+            let places = turned.node("Expand", &[sequence.node("Shape", &[], &[])], &[]);
+            sequence.node("GatherElements", &[places], &[("axis", Attribute::Int(1))])
+        };
+        let before = self.forwards.export(image)?;
+        let after = turn(self.backwards.export(turn(image))?);
+        Ok(image.cat(before.times(mask), 2).cat(after.times(mask), 2))
+    }
+
+    /// [`pool`](Self::pool) in an ONNX graph.
+    fn pool_onnx<'g>(&self, features: Value<'g>, mask: Value<'g>) -> model_kit::Result<Value<'g>> {
+        let scores = self.attention.1.export(self.attention.0.export(features)?.tanh())?;
+        let padding = mask.layer("Sub", &[("one", &1f32.into())], &[])?;
+        let shares = scores.plus(padding.layer("Mul", &[("much", &1e9f32.into())], &[])?).softmax(1);
+        let mean = features.times(shares).sum(1);
+        let square = features.times(features).times(shares).sum(1);
+        let variance = square.minus(mean.times(mean)).layer("Clip", &[("least", &1e-5f32.into())], &[])?;
+        Ok(mean.cat(variance.sqrt(), 1))
+    }
 }
 
 /// The same values with the channels of a place side by side in memory, an order that convolution and pooling keep and in
@@ -135,10 +161,23 @@ fn channels_last(input: &Tensor) -> Result<Tensor> {
 /// # Shapes
 /// `mask` `[batch, frames, 1]` of 0 and 1 → the same, whole numbers
 fn turned(mask: &Tensor) -> Result<Tensor> {
-    let places = Tensor::f_arange(mask.size()[1], (Kind::Int64, mask.device()))?.f_view([1, -1, 1])?;
+    // Counted, for a trace would keep a size that is read as a number.
+    let places = mask.f_ones_like()?.f_cumsum(1, Kind::Int64)?.f_sub_scalar(1)?;
     let last = mask.f_sum_dim_intlist([1i64].as_slice(), true, Kind::Int64)?.f_sub_scalar(1)?;
     let turned = last.f_sub(&places)?;
-    places.f_expand_as(&turned)?.f_where_self(&turned.f_lt(0)?, &turned)
+    places.f_where_self(&turned.f_lt(0)?, &turned)
+}
+
+/// [`turned`] in an ONNX graph.
+fn turned_onnx(mask: Value<'_>) -> model_kit::Result<Value<'_>> {
+    let ones = mask.minus(mask).layer("Add", &[("one", &1f32.into())], &[])?;
+    let places = ones.cumsum(1).minus(ones);
+    let last = mask.sum(1).unsqueeze(1).layer("Sub", &[("one", &1f32.into())], &[])?;
+    let turned = last.minus(places);
+    // Where that is below 0 there is padding.
+    let padding = is_sound(places.minus(last));
+    let turned = turned.plus(padding.times(places.minus(turned)));
+    Ok(turned.node("Cast", &[], &[("to", Attribute::Int(INT64))]))
 }
 
 impl Network for LogMelCnn {
@@ -166,6 +205,23 @@ impl Network for LogMelCnn {
         let pooled = self.norm.forward(&pooled, train)?.f_dropout(self.dropout, train)?;
         let embedding = self.embedding.forward(&pooled)?.f_relu()?.f_dropout(self.dropout, train)?;
         self.output.forward(&embedding)
+    }
+
+    fn export<'g>(&self, input: Value<'g>) -> model_kit::Result<Value<'g>> {
+        let image = input.slice(1, 0, self.n_mels, 1).unsqueeze(1);
+        let mut mask = is_sound(input.slice(1, self.n_mels, self.n_mels + 1, 1).unsqueeze(1));
+        let image = image.times(mask);
+        mask = mask.slice(3, 0, i64::MAX, STEM_STRIDE);
+        let mut hidden = self.stem.export(image)?.relu().times(mask);
+        for (stage, (bands, frames)) in self.stages.iter().zip(POOLS) {
+            hidden = hidden.max_pool(&[bands, frames], &[bands, frames], true);
+            mask = mask.slice(3, 0, i64::MAX, frames);
+            hidden = stage.export(hidden)?.relu().times(mask);
+        }
+        let sequence = hidden.permute(&[0, 3, 1, 2]).reshape(&[0, 0, -1]);
+        let mask = mask.squeeze(1).permute(&[0, 2, 1]);
+        let pooled = self.norm.export(self.pool_onnx(self.remember_onnx(sequence, mask)?, mask)?)?;
+        self.output.export(self.embedding.export(pooled)?.relu())
     }
 
     fn fold(&mut self) -> Result<()> {

@@ -1,10 +1,11 @@
 //! The recurrent baseline with gates.
 
+use model_kit::export::Value;
 use model_kit::layers::{Cell, Linear, Network, Recurrent, Result};
 use tch::Tensor;
 use tch::nn::Path;
 
-use super::{LAYERS, UNITS, last_states};
+use super::{LAYERS, UNITS, last_states, last_states_onnx};
 
 /// Two layers of 128 LSTM units (Hochreiter & Schmidhuber 1997) on the sequence of MFCCs; the state after the last frame of
 /// sound, dropout .3, output. 220,168 parameters with 40 coefficients and 8 classes.
@@ -42,5 +43,9 @@ impl Network for Lstm {
     fn forward(&self, input: &Tensor, train: bool) -> Result<Tensor> {
         let last = last_states(&self.recurrent, input, self.dropout, train)?;
         self.output.forward(&last.f_dropout(self.dropout, train)?)
+    }
+
+    fn export<'g>(&self, input: Value<'g>) -> model_kit::Result<Value<'g>> {
+        self.output.export(last_states_onnx(&self.recurrent, input)?)
     }
 }

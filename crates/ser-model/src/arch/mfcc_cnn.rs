@@ -1,5 +1,6 @@
 //! The two-dimensional network on the picture of the MFCCs.
 
+use model_kit::export::Value;
 use model_kit::layers::{Conv2d, Linear, Network, Result};
 use tch::nn::Path;
 use tch::{Kind, Tensor};
@@ -59,5 +60,13 @@ impl Network for MfccCnn {
         }
         let dense = self.dense.forward(&hidden.f_flatten(1, -1)?)?.f_relu()?.f_dropout(self.dropout, train)?;
         self.output.forward(&dense)
+    }
+
+    fn export<'g>(&self, input: Value<'g>) -> model_kit::Result<Value<'g>> {
+        let mut hidden = input.slice(1, 0, self.rows, 1).unsqueeze(1);
+        for convolution in &self.convolutions {
+            hidden = convolution.export(hidden)?.relu().max_pool(&[2, 2], &[2, 2], false);
+        }
+        self.output.export(self.dense.export(hidden.flatten())?.relu())
     }
 }

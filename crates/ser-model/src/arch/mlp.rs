@@ -1,5 +1,6 @@
 //! The dense baseline.
 
+use model_kit::export::Value;
 use model_kit::layers::{Linear, Network, Result};
 use tch::nn::Path;
 use tch::{Kind, Tensor};
@@ -40,5 +41,9 @@ impl Network for Mlp {
     fn forward(&self, input: &Tensor, train: bool) -> Result<Tensor> {
         let hidden = self.hidden.forward(&input.f_to_kind(Kind::Float)?)?.f_relu()?.f_dropout(self.dropout, train)?;
         self.output.forward(&hidden)
+    }
+
+    fn export<'g>(&self, input: Value<'g>) -> model_kit::Result<Value<'g>> {
+        self.output.export(self.hidden.export(input)?.relu())
     }
 }

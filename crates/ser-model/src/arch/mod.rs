@@ -3,6 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use model_kit::export::{Attribute, INT64, Value};
 use model_kit::layers::{Network, Recurrent, Result as TorchResult};
 use serde::{Deserialize, Serialize};
 use tch::nn::Path;
@@ -151,12 +152,19 @@ fn pool_5_by_2_same(input: &Tensor) -> TorchResult<Tensor> {
     padded.f_max_pool1d([5], [2], [0], [1], false)
 }
 
+/// [`pool_5_by_2_same`] in an ONNX graph, which knows this padding by name.
+fn pool_5_by_2_same_onnx(input: Value<'_>) -> Value<'_> {
+    let ints = |value| Attribute::Ints(vec![value]);
+    let attributes = [("auto_pad", Attribute::Text("SAME_UPPER")), ("kernel_shape", ints(5)), ("strides", ints(2))];
+    input.node("MaxPool", &[], &attributes)
+}
+
 /// The 162-vector as a sequence of one channel.
 ///
 /// # Shapes
 /// `[batch, 162]` → `[batch, 1, 162]`, in f32; other lengths are an error
 fn as_sequence(input: &Tensor) -> TorchResult<Tensor> {
-    input.f_to_kind(Kind::Float)?.f_reshape([input.size()[0], 1, VECTOR])
+    input.f_to_kind(Kind::Float)?.f_unflatten(1, [1, VECTOR])
 }
 
 /// Layers and units of the networks on sequences.
@@ -175,6 +183,20 @@ fn last_states(recurrent: &Recurrent, input: &Tensor, dropout: f64, train: bool)
     let last = sound.f_sum_dim_intlist([1i64].as_slice(), true, Kind::Int64)?.f_sub_scalar(1)?.f_clamp_min(0)?;
     let places = last.f_unsqueeze(2)?.f_expand([-1, -1, UNITS], false)?;
     states.f_gather(1, &places, false)?.f_squeeze_dim(1)
+}
+
+/// [`last_states`] in an ONNX graph.
+fn last_states_onnx<'g>(recurrent: &Recurrent, input: Value<'g>) -> model_kit::Result<Value<'g>> {
+    let states = recurrent.export(input.slice(1, 0, -1, 1).permute(&[0, 2, 1]))?;
+    let frames = is_sound(input.slice(1, -1, i64::MAX, 1)).sum(2);
+    let last = frames.layer("Sub", &[("one", &1f32.into())], &[])?.relu().unsqueeze(2).expand(&[1, 1, UNITS]);
+    let places = last.node("Cast", &[], &[("to", Attribute::Int(INT64))]);
+    Ok(states.node("GatherElements", &[places], &[("axis", Attribute::Int(1))]).squeeze(1))
+}
+
+/// 1 where a mask is above 0, else 0.
+fn is_sound(mask: Value<'_>) -> Value<'_> {
+    mask.node("Sign", &[], &[]).relu()
 }
 
 #[cfg(test)]
