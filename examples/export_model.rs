@@ -69,14 +69,14 @@ impl From<Kind> for Format {
 }
 
 enum Model {
-    Face(FerModel),
+    Face(Box<FerModel>),
     Voice(Box<SerModel>),
 }
 
 impl Model {
     fn load(name: &str) -> Result<Self> {
         match name {
-            "pretrained-face" => Ok(Self::Face(FerModel::pretrained()?)),
+            "pretrained-face" => Ok(Self::Face(Box::new(FerModel::pretrained()?))),
             "pretrained-voice" => Ok(Self::Voice(Box::new(SerModel::pretrained()?))),
             file => Self::from_weights(&Weights::open(file.as_ref())?),
         }
@@ -86,7 +86,7 @@ impl Model {
         Ok(if weights.metadata.contains_key("ser_model") {
             Self::Voice(Box::new(SerModel::from_weights(weights, Device::Cpu)?))
         } else {
-            Self::Face(FerModel::from_weights(weights, Device::Cpu)?)
+            Self::Face(Box::new(FerModel::from_weights(weights, Device::Cpu)?))
         })
     }
 

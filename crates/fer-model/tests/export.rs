@@ -1,6 +1,9 @@
 //! Every network becomes an ONNX file that holds together and a TorchScript file that answers alike, for other batch sizes
 //! too. That onnxruntime and PyTorch agree is seen by `cargo xtask check-exports`.
 
+// What cannot be set up fails the test.
+#![allow(clippy::unwrap_used)]
+
 #[path = "../../model-kit/tests/common/onnx.rs"]
 mod onnx;
 
@@ -91,11 +94,6 @@ fn torchscript_files_answer_alike_for_every_batch_size() {
     for arch in networks() {
         let model = untrained(arch.clone());
         let path = folder.path().join(format!("{arch}.pt"));
-        if matches!(arch, Arch::AttentionCnn(_)) {
-            // Its grid is made for a batch size that a trace would keep.
-            assert!(model.export(&path, Format::TorchScript).is_err());
-            continue;
-        }
         model.export(&path, Format::TorchScript).unwrap();
         let module = CModule::load(&path).unwrap();
         for batch in [1, 7] {

@@ -1,6 +1,9 @@
 //! Every network becomes an ONNX file that holds together and a TorchScript file that answers alike, for other batch sizes
 //! and lengths too. That onnxruntime and PyTorch agree is seen by `cargo xtask check-exports`.
 
+// What cannot be set up fails the test.
+#![allow(clippy::unwrap_used)]
+
 #[path = "../../model-kit/tests/common/onnx.rs"]
 mod onnx;
 

@@ -1,7 +1,6 @@
 //! A small CNN that first learns where to look: a spatial transformer (Jaderberg et al. 2015) in front of four
 //! convolutions, after Deep-Emotion (Minaee, Minaei & Abdolrashidi 2021) and its authors' public code.
 
-use model_kit::Parameter;
 use model_kit::export::{Attribute, Value};
 use model_kit::layers::{BatchNorm, Conv2d, Linear, Network, Result};
 use serde::{Deserialize, Serialize};
@@ -43,8 +42,6 @@ impl AttentionConfig {
 #[derive(Debug)]
 pub struct AttentionCnn {
     localise: (Conv2d, Conv2d, Linear, Linear),
-    /// The centres of the pixels, row by row, as (x, y, 1) with x and y from −1 to 1 across the picture: `[48·48, 3]`.
-    centres: Parameter,
     convolutions: [Conv2d; 4],
     norm: BatchNorm,
     dense: Linear,
@@ -78,7 +75,6 @@ impl AttentionCnn {
         ];
         Ok(Self {
             localise,
-            centres: centres()?.f_to_device(path.device())?.into(),
             convolutions,
             norm: BatchNorm::new(&path.sub("norm"), fourth)?,
             // 48 → 46 → 44 → 22 → 20 → 18 → 9 pixels a side.
@@ -94,7 +90,9 @@ impl AttentionCnn {
         let hidden = halve(&conv1.forward(input)?)?.f_relu()?;
         let hidden = halve(&conv2.forward(&hidden)?)?.f_relu()?.f_flatten(1, -1)?;
         let affine = dense2.forward(&dense1.forward(&hidden)?.f_relu()?)?.f_view([-1, 2, 3])?;
-        let grid = Tensor::f_affine_grid_generator(&affine, input.size(), false)?;
+        // PyTorch's `affine_grid` written out: it reads the size of the batch as a number, and a trace would keep that.
+        let centres = centres((affine.f_kind()?, affine.device()))?;
+        let grid = centres.f_matmul(&affine.f_transpose(1, 2)?)?.f_view([-1, SIDE, SIDE, 2])?;
         // Bilinear (0), zeros outside of the picture (0): the defaults of PyTorch's `grid_sample`.
         input.f_grid_sampler(&grid, 0, 0, false)
     }
@@ -126,7 +124,8 @@ impl Network for AttentionCnn {
         let hidden = halve(conv2.export(hidden)?).relu().flatten();
         let affine = dense2.export(dense1.export(hidden)?.relu())?.reshape(&[-1, 2, 3]);
         // [batch, 2, 3] · [3, places] → [batch, 2, places]
-        let grid = affine.layer("MatMul", &[("centres", &self.centres.f_transpose(0, 1)?)], &[])?;
+        let grid =
+            affine.layer("MatMul", &[("centres", &centres((Kind::Float, Device::Cpu))?.f_transpose(0, 1)?)], &[])?;
         let grid = grid.permute(&[0, 2, 1]).reshape(&[-1, SIDE, SIDE, 2]);
         // Bilinear, zeros outside and corners not aligned are the defaults of both.
         let seen = input.node("GridSample", &[grid], &[("mode", Attribute::Text("bilinear"))]);
@@ -139,10 +138,11 @@ impl Network for AttentionCnn {
     }
 }
 
-/// See [`AttentionCnn`]'s field of this name.
-fn centres() -> Result<Tensor> {
-    let axis = Tensor::f_arange(SIDE, (Kind::Double, Device::Cpu))?;
-    let axis = axis.f_mul_scalar(2.0)?.f_add_scalar(1.0)?.f_div_scalar(SIDE as f64)?.f_sub_scalar(1.0)?;
+/// The centres of the pixels, row by row, as (x, y, 1) with x and y from −1 to 1 across the picture: `[48·48, 3]`. To the
+/// last bit those of PyTorch: at the start every place that is looked at is such a centre, where the gradient jumps.
+fn centres(options: (Kind, Device)) -> Result<Tensor> {
+    let axis = Tensor::f_linspace(-1.0, 1.0, SIDE, options)?;
+    let axis = axis.f_mul_scalar((SIDE - 1) as f64)?.f_div_scalar(SIDE as f64)?;
     let x = axis.f_unsqueeze(0)?.f_expand([SIDE, SIDE], false)?;
     let y = axis.f_unsqueeze(1)?.f_expand([SIDE, SIDE], false)?;
     Tensor::f_stack(&[&x, &y, &x.f_ones_like()?], -1)?.f_view([-1, 3])
