@@ -7,8 +7,8 @@
 //! - **near copies** of pictures, mirrored ones too: by a 256-bit difference hash and the correlation of thumbnails
 //!   ([`ImageHash`]), with the thresholds of [`AuditConfig`]; copies that were moved or turned too where an item brings the
 //!   looks of its changed versions;
-//! - **near copies** of recordings: by the course of their bands' energies ([`SoundHash`]), which noise, another level, silence
-//!   at the ends and a stretch in time leave as it is;
+//! - **near copies** of recordings: by the course of their bands' energies ([`SoundHash`]), which another level, silence at
+//!   the ends and faint noise leave as it is, but not a stretch in time, a change of pitch or audible noise;
 //! - **shared groups**: a speaker or person in several parts.
 //!
 //! ```

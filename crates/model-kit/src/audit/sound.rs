@@ -18,9 +18,10 @@ const SLACK: isize = 1;
 /// How a recording sounds: the course of the energy in 16 bands over 64 moments from its first loud frame to its last,
 /// each band about its own mean.
 ///
-/// It is the same at another level, after another microphone or equaliser, with more or less silence at the ends and, because
-/// the number of moments is fixed, stretched in time; it hardly changes under noise 20 dB below the voice. It does not
-/// recognise a cut-out part, and hardly a change of pitch.
+/// It is the same at another level, after an equaliser and with more or less silence at the ends, and hardly changes under
+/// faint noise. Audible noise, a stretch in time, a change of pitch and a cut change it too much for the default threshold:
+/// of 150 clips of RAVDESS, all copies 12 dB quieter, 97 % of those moved by 0.3 s and 88 % of those with white noise at 30 dB
+/// correlate at least 0.9 with the original; 14 % with noise at 20 dB, 25 % stretched by 0.9, 3 % a semitone higher.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SoundHash {
     /// Moment after moment, of unit length about 0; all zeros for a sound without a course.
