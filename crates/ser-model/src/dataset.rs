@@ -22,7 +22,7 @@ use crate::{Error, SAMPLE_RATE};
 pub struct Sound {
     /// What is known of it.
     pub clip: Clip,
-    /// Mono samples at [`SAMPLE_RATE`](crate::SAMPLE_RATE).
+    /// Mono samples at [`SAMPLE_RATE`].
     pub samples: Arc<[f32]>,
 }
 
