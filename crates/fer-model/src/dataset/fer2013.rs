@@ -47,7 +47,7 @@ impl Fer2013 {
     /// in any order, with or without spaces around the names. A file may lack parts.
     ///
     /// # Errors
-    /// [`Error::Io`], and [`Error::Decode`] with the line for a file that is not of this form.
+    /// [`Error::Io`](crate::Error::Io), and [`Error::Decode`](crate::Error::Decode) with the line for a file that is not of this form.
     pub fn load(path: impl AsRef<Path>) -> Result<Self> {
         const COLUMNS: &str = "the columns emotion, pixels and Usage";
         let mut table = Table::open(path.as_ref())?;
