@@ -6,6 +6,9 @@
 #![allow(clippy::unwrap_used, reason = "a failed step of a test's preparation fails the test")]
 #![allow(clippy::print_stdout, reason = "measured errors, for who runs it with --nocapture")]
 
+#[path = "../../model-kit/tests/common/golden.rs"]
+mod golden;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -50,21 +53,6 @@ fn folder() -> &'static Path {
     Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/pytorch-2.11.0"))
 }
 
-/// SplitMix64 from the place that 64-bit FNV-1a gives a name, as numbers of [-1, 1).
-fn noise(name: &str, count: usize) -> Vec<f64> {
-    let start = name
-        .bytes()
-        .fold(0xCBF2_9CE4_8422_2325_u64, |state, byte| (state ^ u64::from(byte)).wrapping_mul(0x100_0000_01B3));
-    let value = |place: u64| {
-        let mut z = start.wrapping_add(place).wrapping_add(0x9E37_79B9_7F4A_7C15);
-        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        z ^= z >> 31;
-        (z >> 11) as f64 / (1u64 << 53) as f64 * 2.0 - 1.0
-    };
-    (0..count as u64).map(value).collect()
-}
-
 /// The values of a tensor by its name, `fill` of `generate.py`.
 fn fill(name: &str, shape: &[i64]) -> Tensor {
     let count = shape.iter().product::<i64>();
@@ -78,7 +66,7 @@ fn fill(name: &str, shape: &[i64]) -> Tensor {
             (small * (power / (count / shape[0]) as f64).sqrt(), 0.0)
         }
     };
-    let mut values: Vec<f64> = noise(name, count as usize).iter().map(|value| value * scale + shift).collect();
+    let mut values: Vec<f64> = golden::noise(name, count as usize).iter().map(|value| value * scale + shift).collect();
     if name == "localise.dense2.bias" {
         values[0] += 1.0;
         values[4] += 1.0;
@@ -90,7 +78,7 @@ fn fill(name: &str, shape: &[i64]) -> Tensor {
 /// Smooth noise, `pictures` of `generate.py`.
 fn pictures(seed: usize, batch: i64) -> Tensor {
     let values: Vec<f64> =
-        noise(&format!("input {seed}"), batch as usize * 144).iter().map(|value| value * 2.5).collect();
+        golden::noise(&format!("input {seed}"), batch as usize * 144).iter().map(|value| value * 2.5).collect();
     let small = Tensor::from_slice(&values).view([batch, 1, 12, 12]);
     small.upsample_bilinear2d([48, 48], false, None, None).to_kind(Kind::Float)
 }
@@ -99,32 +87,8 @@ fn pictures(seed: usize, batch: i64) -> Tensor {
 /// single element among the eight that are known.
 fn compare(what: &str, tensor: &Tensor, golden: &[f64; 12], scale: f64, tolerance: f64) -> f64 {
     let values: Vec<f64> = Vec::try_from(tensor.flatten(0, -1).to_kind(Kind::Double)).unwrap();
-    let [largest, norm, first, second, elements @ ..] = golden;
-    let allowed = tolerance * scale;
-    let check = |part: &str, got: f64, want: f64, allowed: f64| {
-        assert!((got - want).abs() <= allowed, "{what}, {part}: got {got}, want {want} ± {allowed}");
-    };
-    let dot = |other: &[f64]| values.iter().zip(other).map(|(a, b)| a * b).sum::<f64>();
-    // If every element is within `allowed`, norms and dot products are within what follows from it (a dot product with
-    // independent numbers of mean square 1/3; four deviations).
-    let spread = allowed * (values.len() as f64).sqrt();
-    check("largest magnitude", values.iter().fold(0.0, |most, value| value.abs().max(most)), *largest, allowed);
-    check("norm", dot(&values).sqrt(), *norm, spread);
-    check("first dot product", dot(&noise(&format!("first {what}"), values.len())), *first, 4.0 / 3f64.sqrt() * spread);
-    check(
-        "second dot product",
-        dot(&noise(&format!("second {what}"), values.len())),
-        *second,
-        4.0 / 3f64.sqrt() * spread,
-    );
-    let places = noise(&format!("places {what}"), 8);
-    let mut worst = 0.0;
-    for (place, &want) in places.iter().zip(elements) {
-        let place = ((place + 1.0) / 2.0 * values.len() as f64) as usize;
-        check(&format!("element {place}"), values[place], want, allowed);
-        worst = (values[place] - want).abs().max(worst);
-    }
-    worst / scale
+    // A dot product with independent numbers of mean square 1/3; four deviations.
+    golden::compare(what, &values, golden, tolerance * scale, 4.0 / 3f64.sqrt()) / scale
 }
 
 fn parity<N: Network + 'static>(name: &str, build: impl Fn(&tch::nn::Path) -> model_kit::layers::Result<N>) {

@@ -5,7 +5,10 @@ use model_kit::layers::{Cell, Conv1d, Linear, Network, Recurrent, Result};
 use tch::Tensor;
 use tch::nn::Path;
 
-use super::{UNITS, as_sequence};
+use super::as_sequence;
+
+/// Of the LSTM.
+const UNITS: i64 = 128;
 
 /// Two convolutions (64, 128 filters of 5, each with ReLU and a max pool of 2), an LSTM of 128 over the 40 places that are
 /// left, dense 64 with ReLU on its last state, output. No dropout.

@@ -3,8 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
-use model_kit::export::{Attribute, INT64, Value};
-use model_kit::layers::{Network, Recurrent, Result as TorchResult};
+use model_kit::export::{Attribute, Value};
+use model_kit::layers::{Cell, Network, Result as TorchResult};
 use serde::{Deserialize, Serialize};
 use tch::nn::Path;
 use tch::{Kind, Tensor};
@@ -15,19 +15,17 @@ mod cnn_lstm;
 mod deep_cnn_1d;
 mod four_conv_cnn;
 mod log_mel_cnn;
-mod lstm;
 mod mfcc_cnn;
+mod mfcc_sequence;
 mod mlp;
-mod rnn;
 
 pub use cnn_lstm::CnnLstm;
 pub use deep_cnn_1d::DeepCnn1d;
 pub use four_conv_cnn::FourConvCnn;
 pub use log_mel_cnn::{LogMelCnn, LogMelCnnConfig};
-pub use lstm::Lstm;
 pub use mfcc_cnn::MfccCnn;
+pub use mfcc_sequence::MfccSequence;
 pub use mlp::Mlp;
-pub use rnn::Rnn;
 
 /// The length of the classic input vector, see [`audio_features::summary`].
 pub const VECTOR: i64 = 162;
@@ -49,9 +47,9 @@ pub enum Architecture {
     CnnLstm,
     /// [`Mlp`] on the 162-vector.
     Mlp,
-    /// [`Rnn`] on the sequence of MFCCs.
+    /// [`MfccSequence`] with plain cells.
     Rnn,
-    /// [`Lstm`] on the sequence of MFCCs.
+    /// [`MfccSequence`] with LSTM cells.
     Lstm,
     /// [`MfccCnn`] on the picture of MFCCs.
     MfccCnn,
@@ -110,8 +108,8 @@ impl Architecture {
             Architecture::FourConvCnn => Box::new(FourConvCnn::new(path, classes)?),
             Architecture::CnnLstm => Box::new(CnnLstm::new(path, classes)?),
             Architecture::Mlp => Box::new(Mlp::new(path, classes)?),
-            Architecture::Rnn => Box::new(Rnn::new(path, rows, classes)?),
-            Architecture::Lstm => Box::new(Lstm::new(path, rows, classes)?),
+            Architecture::Rnn => Box::new(MfccSequence::new(path, Cell::Tanh, rows, classes)?),
+            Architecture::Lstm => Box::new(MfccSequence::new(path, Cell::Lstm, rows, classes)?),
             Architecture::MfccCnn => Box::new(MfccCnn::new(path, rows, classes)?),
         })
     }
@@ -165,33 +163,6 @@ fn pool_5_by_2_same_onnx(input: Value<'_>) -> Value<'_> {
 /// `[batch, 162]` → `[batch, 1, 162]`, in f32; other lengths are an error
 fn as_sequence(input: &Tensor) -> TorchResult<Tensor> {
     input.f_to_kind(Kind::Float)?.f_unflatten(1, [1, VECTOR])
-}
-
-/// Layers and units of the networks on sequences.
-const LAYERS: i64 = 2;
-const UNITS: i64 = 128;
-
-/// What a recurrent network has in mind after the last frame of sound, so that padding behind it changes nothing.
-///
-/// # Shapes
-/// `[batch, rows + 1, frames]`, the last row above 0 where there is sound → `[batch, units]`
-fn last_states(recurrent: &Recurrent, input: &Tensor, dropout: f64, train: bool) -> TorchResult<Tensor> {
-    let rows = input.size().get(1).copied().unwrap_or(0) - 1;
-    let sound = input.f_narrow(1, rows, 1)?.f_squeeze_dim(1)?.f_gt(0.0)?;
-    let sequence = input.f_to_kind(Kind::Float)?.f_narrow(1, 0, rows)?.f_transpose(1, 2)?.f_contiguous()?;
-    let states = recurrent.forward(&sequence, dropout, train)?;
-    let last = sound.f_sum_dim_intlist([1i64].as_slice(), true, Kind::Int64)?.f_sub_scalar(1)?.f_clamp_min(0)?;
-    let places = last.f_unsqueeze(2)?.f_expand([-1, -1, UNITS], false)?;
-    states.f_gather(1, &places, false)?.f_squeeze_dim(1)
-}
-
-/// [`last_states`] in an ONNX graph.
-fn last_states_onnx<'g>(recurrent: &Recurrent, input: Value<'g>) -> model_kit::Result<Value<'g>> {
-    let states = recurrent.export(input.slice(1, 0, -1, 1).permute(&[0, 2, 1]))?;
-    let frames = is_sound(input.slice(1, -1, i64::MAX, 1)).sum(2);
-    let last = frames.layer("Sub", &[("one", &1f32.into())], &[])?.relu().unsqueeze(2).expand(&[1, 1, UNITS]);
-    let places = last.node("Cast", &[], &[("to", Attribute::Int(INT64))]);
-    Ok(states.node("GatherElements", &[places], &[("axis", Attribute::Int(1))]).squeeze(1))
 }
 
 /// 1 where a mask is above 0, else 0.
