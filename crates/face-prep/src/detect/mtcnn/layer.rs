@@ -10,9 +10,9 @@ use pulp::{Arch, Simd, WithSimd, bytemuck};
 #[derive(Debug)]
 pub(super) struct Layer {
     /// Channels of the input.
-    inputs: usize,
+    pub(super) inputs: usize,
     /// Height and width of the filters.
-    side: usize,
+    pub(super) side: usize,
     /// Floats from one pixel of the output to the next: the outputs, filled up to whole panels.
     pub(super) pitch: usize,
     /// How many vectors of the processor make a panel, the outputs that are computed at once: 1 or 2.

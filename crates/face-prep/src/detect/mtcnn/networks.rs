@@ -144,55 +144,51 @@ impl Networks {
 
     /// Second network: a closer look at 24×24 pixels.
     pub(super) fn refine(&self, picture: &Picture, candidates: &[Candidate], scratch: &mut Scratch) -> Vec<Verdict> {
-        let [one, two, three, dense, heads] = &self.second;
-        let Scratch { lines, pixels: [pixels, ..], maps: [wide, pooled], features, dense: hidden, heads: said, .. } =
-            scratch;
-        let length = dense_inputs(3, three.pitch);
-        pixels.resize(24 * 24 * 3, 0.0);
-        wide.resize(22 * 22 * one.pitch, 0.0);
-        pooled.resize(11 * 11 * 28, 0.0);
-        features.resize(candidates.len() * length, 0.0);
-        for (candidate, features) in candidates.iter().zip(features.chunks_exact_mut(length)) {
-            crop(picture, candidate, 24, lines, &mut pixels[..24 * 24 * 3]);
-            one.run_all(pixels, 24, 24, wide);
-            pool_all(wide, (22, 22), (one.pitch, 28), 3, (11, 11), pooled);
-            two.run_all(pooled, 11, 11, wide);
-            pool_all(wide, (9, 9), (two.pitch, 48), 3, (4, 4), pooled);
-            three.run_all(pooled, 4, 4, features);
-        }
-        hidden.resize(candidates.len() * dense.pitch, 0.0);
-        said.resize(candidates.len() * heads.pitch, 0.0);
-        dense.run(&[features], candidates.len(), hidden);
-        heads.run(&[hidden], candidates.len(), said);
-        said.chunks_exact(heads.pitch).take(candidates.len()).map(|said| verdict(&said[..6])).collect()
+        look(&self.second, 24, &[3, 3], (picture, candidates), scratch)
     }
 
     /// Third network: the last word, and the landmarks, from 48×48 pixels.
     pub(super) fn decide(&self, picture: &Picture, candidates: &[Candidate], scratch: &mut Scratch) -> Vec<Verdict> {
-        let [one, two, three, four, dense, heads] = &self.third;
-        let Scratch { lines, pixels: [pixels, ..], maps: [wide, pooled], features, dense: hidden, heads: said, .. } =
-            scratch;
-        let length = dense_inputs(3, four.pitch);
-        pixels.resize(48 * 48 * 3, 0.0);
-        wide.resize(46 * 46 * one.pitch, 0.0);
-        pooled.resize(23 * 23 * 32, 0.0);
-        features.resize(candidates.len() * length, 0.0);
-        for (candidate, features) in candidates.iter().zip(features.chunks_exact_mut(length)) {
-            crop(picture, candidate, 48, lines, &mut pixels[..48 * 48 * 3]);
-            one.run_all(pixels, 48, 48, wide);
-            pool_all(wide, (46, 46), (one.pitch, 32), 3, (23, 23), pooled);
-            two.run_all(pooled, 23, 23, wide);
-            pool_all(wide, (21, 21), (two.pitch, 64), 3, (10, 10), pooled);
-            three.run_all(pooled, 10, 10, wide);
-            pool_all(wide, (8, 8), (three.pitch, 64), 2, (4, 4), pooled);
-            four.run_all(pooled, 4, 4, features);
-        }
-        hidden.resize(candidates.len() * dense.pitch, 0.0);
-        said.resize(candidates.len() * heads.pitch, 0.0);
-        dense.run(&[features], candidates.len(), hidden);
-        heads.run(&[hidden], candidates.len(), said);
-        said.chunks_exact(heads.pitch).take(candidates.len()).map(|said| verdict(&said[..16])).collect()
+        look(&self.third, 48, &[3, 3, 2], (picture, candidates), scratch)
     }
+}
+
+/// What a network of convolutions, a dense layer and its heads says of the candidates, each cut out as `side`×`side` pixels.
+/// Behind every convolution but the last stands a pooling over one of the `pools`, squares that move by two.
+fn look(
+    layers: &[Layer],
+    side: usize,
+    pools: &[usize],
+    (picture, candidates): (&Picture, &[Candidate]),
+    scratch: &mut Scratch,
+) -> Vec<Verdict> {
+    let (pooled_layers, [last, dense, heads]) = layers.split_at(pools.len()) else { return Vec::new() };
+    let Scratch { lines, pixels: [pixels, ..], maps: [wide, pooled], features, dense: hidden, heads: said, .. } =
+        scratch;
+    let length = dense.inputs;
+    // No map is larger than that of the first convolution.
+    pixels.resize(side * side * 3, 0.0);
+    wide.resize(side * side * layers[0].pitch, 0.0);
+    pooled.resize(side * side * layers[0].pitch, 0.0);
+    features.resize(candidates.len() * length, 0.0);
+    for (candidate, features) in candidates.iter().zip(features.chunks_exact_mut(length)) {
+        crop(picture, candidate, side, lines, &mut pixels[..side * side * 3]);
+        let (mut width, mut input) = (side, &pixels[..]);
+        for (number, (layer, &pool)) in pooled_layers.iter().zip(pools).enumerate() {
+            let filters = layers[number + 1].inputs;
+            layer.run_all(input, width, width, wide);
+            width = width + 1 - layer.side;
+            let halved = (width - pool).div_ceil(2) + 1;
+            pool_all(wide, (width, width), (layer.pitch, filters), pool, (halved, halved), pooled);
+            (width, input) = (halved, &pooled[..]);
+        }
+        last.run_all(input, width, width, features);
+    }
+    hidden.resize(candidates.len() * dense.pitch, 0.0);
+    said.resize(candidates.len() * heads.pitch, 0.0);
+    dense.run(&[features], candidates.len(), hidden);
+    heads.run(&[hidden], candidates.len(), said);
+    said.chunks_exact(heads.pitch).take(candidates.len()).map(verdict).collect()
 }
 
 /// The face's share of the two scores' softmax.
@@ -202,16 +198,11 @@ fn probability([other, face]: [f32; 2]) -> f32 {
     face / (other + face)
 }
 
-/// Two scores, four offsets, and ten places or none.
+/// Two scores, four offsets, and ten places or none; what fills up the last panel is 0.
 fn verdict(said: &[f32]) -> Verdict {
     let mut points = [0.0; 10];
-    points[..said.len() - 6].copy_from_slice(&said[6..]);
+    points.iter_mut().zip(&said[6..]).for_each(|(point, said)| *point = *said);
     Verdict { score: probability([said[0], said[1]]), offsets: [said[2], said[3], said[4], said[5]], points }
-}
-
-/// How many numbers the last map of `side`×`side` pixels has.
-const fn dense_inputs(side: usize, channels: usize) -> usize {
-    side * side * channels
 }
 
 fn convolution(weights: &Weights, network: &str, number: usize) -> Layer {

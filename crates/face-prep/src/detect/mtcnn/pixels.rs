@@ -117,31 +117,7 @@ impl pulp::NullaryFnOnce for LevelRow<'_> {
     #[inline(always)]
     fn call(self) {
         let Self { level, picture, y, lines, output } = self;
-        lines.sum.clear();
-        lines.sum.resize(level.width, [0.0; 4]);
-        for row in level.rows.of(y) {
-            let (source, narrow) = &mut lines.narrow[0];
-            if *source != Some(row.source) {
-                *source = Some(row.source);
-                narrow.resize(level.width, [0.0; 4]);
-                let pixels = picture.row(row.source);
-                for (target, span) in narrow.iter_mut().zip(&level.columns.spans) {
-                    let mut sum = [0.0f32; 4];
-                    for share in &level.columns.shares[span.clone()] {
-                        let pixel = pixels[share.source];
-                        for channel in 0..4 {
-                            sum[channel] += f32::from(pixel[channel]) * share.weight;
-                        }
-                    }
-                    *target = sum;
-                }
-            }
-            for (sum, value) in lines.sum.iter_mut().zip(narrow.iter()) {
-                for channel in 0..4 {
-                    sum[channel] += row.weight * value[channel];
-                }
-            }
-        }
+        lines.sum_row(level.rows.of(y), &level.columns, |row| Some(picture.row(row)), Some);
         for (pixel, sum) in output.chunks_exact_mut(3).zip(&lines.sum) {
             for channel in 0..3 {
                 pixel[channel] = normal(sum[channel].round_ties_even().clamp(0.0, 255.0));
@@ -151,6 +127,46 @@ impl pulp::NullaryFnOnce for LevelRow<'_> {
 }
 
 impl Lines {
+    /// Sums one row of the result up in `sum`. `source` gives a row of the source, `column` the place of a pixel in it, both
+    /// nothing where the source has none, which counts as black.
+    #[inline(always)]
+    fn sum_row<'a>(
+        &mut self,
+        rows: &[Share],
+        columns: &Side,
+        source: impl Fn(usize) -> Option<&'a [[u8; 4]]>,
+        column: impl Fn(usize) -> Option<usize>,
+    ) {
+        let width = columns.spans.len();
+        self.sum.clear();
+        self.sum.resize(width, [0.0; 4]);
+        for row in rows {
+            let Some(pixels) = source(row.source) else { continue };
+            // Where the picture grows, two rows of the source take turns.
+            let (kept, narrow) = &mut self.narrow[row.source % 2];
+            if *kept != Some(row.source) {
+                *kept = Some(row.source);
+                narrow.resize(width, [0.0; 4]);
+                for (target, span) in narrow.iter_mut().zip(&columns.spans) {
+                    let mut sum = [0.0f32; 4];
+                    for share in &columns.shares[span.clone()] {
+                        let Some(place) = column(share.source) else { continue };
+                        let pixel = pixels[place];
+                        for channel in 0..4 {
+                            sum[channel] += share.weight * f32::from(pixel[channel]);
+                        }
+                    }
+                    *target = sum;
+                }
+            }
+            for (sum, value) in self.sum.iter_mut().zip(narrow.iter()) {
+                for channel in 0..4 {
+                    sum[channel] += row.weight * value[channel];
+                }
+            }
+        }
+    }
+
     /// To be called before the first row of another level or picture.
     pub(super) fn forget(&mut self) {
         for (source, _) in &mut self.narrow {
@@ -193,35 +209,9 @@ impl pulp::NullaryFnOnce for Crop<'_> {
         let inside = |start: i64, place: usize, end: usize| {
             usize::try_from(start - 1 + place as i64).ok().filter(|&place| place < end)
         };
+        let row = |place| inside(y1, place, picture.height).map(|y| picture.row(y));
         for (y, output) in output.chunks_exact_mut(side * 3).enumerate() {
-            lines.sum.clear();
-            lines.sum.resize(side, [0.0; 4]);
-            for row in rows.of(y) {
-                let Some(source) = inside(y1, row.source, picture.height) else { continue };
-                // Where the square grows, two rows of the source take turns.
-                let (kept, narrow) = &mut lines.narrow[row.source % 2];
-                if *kept != Some(row.source) {
-                    *kept = Some(row.source);
-                    narrow.resize(side, [0.0; 4]);
-                    let pixels = picture.row(source);
-                    for (x, target) in narrow.iter_mut().enumerate() {
-                        let mut sum = [0.0f32; 4];
-                        for share in columns.of(x) {
-                            let Some(source) = inside(x1, share.source, pixels.len()) else { continue };
-                            let pixel = pixels[source];
-                            for channel in 0..4 {
-                                sum[channel] += share.weight * f32::from(pixel[channel]);
-                            }
-                        }
-                        *target = sum;
-                    }
-                }
-                for (sum, value) in lines.sum.iter_mut().zip(narrow.iter()) {
-                    for channel in 0..4 {
-                        sum[channel] += row.weight * value[channel];
-                    }
-                }
-            }
+            lines.sum_row(rows.of(y), &columns, row, |place| inside(x1, place, picture.width));
             for (pixel, sum) in output.chunks_exact_mut(3).zip(&lines.sum) {
                 for channel in 0..3 {
                     pixel[channel] = normal(sum[channel]);
