@@ -18,18 +18,21 @@
 
 #![allow(clippy::print_stderr, reason = "it talks to the one who runs it")]
 
+#[path = "common/face_source.rs"]
+mod face_source;
 #[path = "common/report.rs"]
 mod report;
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::Result;
 use clap::{Parser, ValueEnum};
 use emotion_core::{Emotion, LabelSet, Scores};
-use fer_model::dataset::{FaceSet, Fer2013, FerPlus, SIDE, Split, class_folders};
+use face_source::Source;
+use fer_model::dataset::{FaceSet, SIDE, VotesAs};
 use fer_model::robustness::Disturbance;
-use fer_model::{FerModel, VIEWS, predict_views};
+use fer_model::{FerModel, VIEWS, predict_ten_crop, predict_views};
 use image::GrayImage;
 use model_kit::audit::ContentHash;
 use model_kit::device::{Device, set_threads};
@@ -56,15 +59,15 @@ struct Options {
     /// strengths each: eighteen more looks at every picture, for each model.
     #[arg(long)]
     robustness: bool,
-    /// Average the answers for ten views of each face: moved by two pixels and mirrored.
-    #[arg(long)]
-    tta: bool,
-    /// Whose labels to measure against.
-    #[arg(long, value_enum, default_value_t = Labels::Fer2013)]
-    labels: Labels,
-    /// fer2013new.csv, for the labels of FER+.
-    #[arg(long, required_if_eq("labels", "ferplus"))]
-    votes: Option<PathBuf>,
+    /// Average the answers for ten looks at each face: `views` moves it by two pixels and mirrors it, `ten-crop` cuts its
+    /// corners and centre out and mirrors them.
+    #[arg(long, value_enum, num_args = 0..=1, default_missing_value = "views")]
+    tta: Option<Tta>,
+    /// Width and height of the crops of `ten-crop`, in pixels of the 48×48 face, from 24.
+    #[arg(long, default_value_t = 44)]
+    crop: u32,
+    #[command(flatten)]
+    source: Source,
     /// Print one JSON object instead of a table.
     #[arg(long)]
     json: bool,
@@ -72,9 +75,6 @@ struct Options {
     /// PNG and SVG, in this folder.
     #[arg(long)]
     plots: Option<PathBuf>,
-    /// Keep fer2013.csv decoded in this file, and read it from there the next time.
-    #[arg(long)]
-    cache: Option<PathBuf>,
     /// cpu, cuda or cuda:N.
     #[arg(long, default_value = "cpu")]
     device: Device,
@@ -83,12 +83,28 @@ struct Options {
     threads: Option<usize>,
 }
 
-#[derive(Clone, Copy, PartialEq, ValueEnum)]
-enum Labels {
-    /// FER-2013's own seven, or those of the class folders.
-    Fer2013,
-    /// The majority of FER+'s ten votes, eight classes.
-    Ferplus,
+#[derive(Clone, Copy, ValueEnum)]
+enum Tta {
+    Views,
+    TenCrop,
+}
+
+/// How a model looks at a face.
+#[derive(Clone, Copy)]
+enum Looks {
+    Once,
+    Views,
+    TenCrop(u32),
+}
+
+impl Options {
+    fn looks(&self) -> Looks {
+        match self.tta {
+            None => Looks::Once,
+            Some(Tta::Views) => Looks::Views,
+            Some(Tta::TenCrop) => Looks::TenCrop(self.crop),
+        }
+    }
 }
 
 /// The pictures to measure on, and what is known about them.
@@ -114,20 +130,25 @@ fn main() -> Result<()> {
     eprintln!("{} pictures of {}, split {}", data.faces.len(), data.name, options.split);
 
     let truth: Vec<Emotion> = (0..data.faces.len()).map(|index| data.faces.emotion(index)).collect();
+    let looks = options.looks();
     let as_they_are = |index: usize| Ok(data.faces.image(index));
     let mut answers = Vec::new();
     for Named { name, model } in &models {
-        answers.push(Answers { name: name.clone(), scores: predict(model, &data.faces, options.tta, &as_they_are)? });
+        answers.push(Answers { name: name.clone(), scores: predict(model, &data.faces, looks, &as_they_are)? });
     }
     let scores = &answers[0].scores;
     let context = EvaluationContext {
         model: answers[0].name.clone(),
         data: data.name.clone(),
         split: options.split.clone(),
-        tta: options.tta,
+        tta: options.tta.is_some(),
     };
     let mut evaluation = Evaluation::new(&context, &truth, scores)?;
     let mut remarks = Vec::new();
+    if let Looks::TenCrop(side) = looks {
+        evaluation.notes.insert("ten_crop".to_owned(), json!({"side": side}));
+        remarks.push(format!("the mean over ten crops of {side}×{side} pixels"));
+    }
     if options.split == "private" {
         remarks.push("PrivateTest: a figure to be taken once, after everything was chosen by PublicTest".to_owned());
     }
@@ -154,7 +175,7 @@ fn main() -> Result<()> {
         note("versus", versus(&truth, &answers)?);
     }
     if options.robustness {
-        note("robustness", robustness(&models, &data.faces, &truth, &answers, options.tta)?);
+        note("robustness", robustness(&models, &data.faces, &truth, &answers, looks)?);
     }
     if let Some(folder) = &options.plots {
         report::save_plots(&evaluation, folder)?;
@@ -187,127 +208,20 @@ fn open(weights: &str, options: &Options) -> Result<Named> {
     Ok(Named { name: if name.is_empty() { weights.to_owned() } else { name }, model })
 }
 
+/// Reads the part that is measured on, and the training part beside it where that is another.
 fn load(options: &Options) -> Result<Data> {
-    let path = &options.data;
-    ensure!(path.exists(), "there is no file or folder {}", path.display());
-    let table = path.join("fer2013.csv");
-    let mut data = match (path.is_dir(), table.is_file()) {
-        (false, _) => load_table(path, options)?,
-        (true, true) => load_table(&table, options)?,
-        (true, false) => load_folders(path, options)?,
-    };
-    if options.split == "training" || options.split == "all" {
-        data.training = None;
-    }
-    Ok(data)
-}
-
-fn load_table(path: &Path, options: &Options) -> Result<Data> {
-    let table = match &options.cache {
-        Some(cache) => Fer2013::load_cached(path, cache)?,
-        None => Fer2013::load(path)?,
-    };
-    let split = match options.split.as_str() {
-        "training" => Some(Split::Training),
-        "public" => Some(Split::Public),
-        "private" => Some(Split::Private),
-        "all" => None,
-        other => bail!("the split is training, public, private or all, not {other:?}"),
-    };
-    if let Some(split) = split {
-        let rows = |split: Split| table.splits().iter().filter(|&&row| row == split).count();
-        let there: Vec<String> =
-            [("training", Split::Training), ("public", Split::Public), ("private", Split::Private)]
-                .into_iter()
-                .filter(|(_, split)| rows(*split) > 0)
-                .map(|(name, split)| format!("{name} ({} rows)", rows(split)))
-                .collect();
-        ensure!(
-            rows(split) > 0,
-            "{} has no rows of the split {}; it has {}",
-            path.display(),
-            options.split,
-            there.join(", ")
-        );
-    }
-    let (name, faces, left_out) = match (options.labels, &options.votes) {
-        (Labels::Ferplus, Some(votes)) => {
-            let (faces, left_out) = FerPlus::load(votes, &table)?.majority(&table, split)?;
-            ("FER+", faces, Some(serde_json::to_value(left_out)?))
-        }
-        _ => ("FER-2013", split.map_or_else(|| table.all().clone(), |split| table.split(split)), None),
-    };
-    let training = table.split(Split::Training);
-    Ok(Data { name: name.to_owned(), faces, training: (!training.is_empty()).then_some(training), left_out })
-}
-
-fn load_folders(path: &Path, options: &Options) -> Result<Data> {
-    ensure!(
-        options.labels == Labels::Fer2013,
-        "FER+ votes belong to the rows of fer2013.csv, which {} is not",
-        path.display()
-    );
-    let name = path.file_name().map_or_else(|| path.display().to_string(), |name| name.to_string_lossy().into_owned());
-    let folders = subfolders(path)?;
-    let is_class = |folder: &String| folder.parse::<Emotion>().is_ok();
-    let find = |names: &[&str]| folders.iter().find(|folder| names.contains(&folder.to_ascii_lowercase().as_str()));
-
-    // Splits go by these names in the copies that are about.
-    let known: &[&str] = match options.split.as_str() {
-        "training" => &TRAINING,
-        "public" => &["public", "publictest", "validation", "valid", "val"],
-        "private" => &["private", "privatetest", "test"],
-        other => &[other],
-    };
-    let faces = match (options.split.as_str(), find(known)) {
-        ("all", _) if folders.iter().any(is_class) => read_classes(path)?,
-        ("all", _) => {
-            let parts = folders.iter().map(|folder| read_classes(&path.join(folder)));
-            let parts = parts.collect::<Result<Vec<_>>>()?;
-            merge(&parts).with_context(|| format!("cannot put the splits of {} together", path.display()))?
-        }
-        (_, Some(folder)) => read_classes(&path.join(folder))?,
-        (split, None) => {
-            let there: Vec<&str> = folders.iter().filter(|folder| !is_class(folder)).map(String::as_str).collect();
-            let there = if there.is_empty() { "none, so take --split all".to_owned() } else { there.join(", ") };
-            bail!("{} has no split {split}; the splits there are: {there}", path.display());
-        }
-    };
-    let training = find(&TRAINING).map(|folder| read_classes(&path.join(folder))).transpose()?;
-    Ok(Data { name, faces, training, left_out: None })
-}
-
-/// What the training part's folder is called.
-const TRAINING: [&str; 2] = ["training", "train"];
-
-/// The pictures of class folders: FER-2013's seven, and contempt where a folder is called so.
-fn read_classes(path: &Path) -> Result<FaceSet> {
-    let contempt = subfolders(path)?.iter().any(|folder| folder.parse() == Ok(Emotion::Contempt));
-    Ok(class_folders(path, &if contempt { LabelSet::ferplus8() } else { LabelSet::face7() })?)
-}
-
-fn merge(parts: &[FaceSet]) -> Result<FaceSet> {
-    let widest = parts.iter().map(FaceSet::labels).max_by_key(|labels| labels.len());
-    let mut merged = FaceSet::new(widest.context("there is no folder in it")?.clone());
-    for part in parts {
-        for index in 0..part.len() {
-            let class = merged.labels().index_of(part.emotion(index)).context("their classes differ")?;
-            merged.push(part.pixels(index), class)?;
-        }
-    }
-    Ok(merged)
-}
-
-fn subfolders(path: &Path) -> Result<BTreeSet<String>> {
-    let entries = std::fs::read_dir(path).with_context(|| format!("cannot list {}", path.display()))?;
-    let mut folders = BTreeSet::new();
-    for entry in entries {
-        let entry = entry.with_context(|| format!("cannot list {}", path.display()))?;
-        if entry.path().is_dir() {
-            folders.insert(entry.file_name().to_string_lossy().into_owned());
-        }
-    }
-    Ok(folders)
+    let data = options.source.open(&options.data)?;
+    let split = options.split.as_str();
+    let part = data.part(split, VotesAs::Majority)?;
+    // Whatever the votes say of them, the training part's pictures may have been learned from.
+    let beside = data.has("training") && split != "training" && split != "all";
+    let training = beside.then(|| data.part("training", VotesAs::Ignored)).transpose()?;
+    Ok(Data {
+        name: data.name(),
+        faces: part.faces,
+        training: training.map(|part| part.faces),
+        left_out: part.left_out.map(serde_json::to_value).transpose()?,
+    })
 }
 
 /// How the answers of a model reach the labels of the data, where those are others.
@@ -376,7 +290,7 @@ fn robustness(
     faces: &FaceSet,
     truth: &[Emotion],
     answers: &[Answers],
-    tta: bool,
+    looks: Looks,
 ) -> Result<(Value, String)> {
     let figures = |scores: &[Scores]| -> Result<[f64; 2]> {
         let confusion = Confusion::from_scores(truth, scores)?;
@@ -390,7 +304,7 @@ fn robustness(
             way.apply(&mut picture, index as u64)?;
             Ok(picture)
         };
-        let row = models.iter().map(|named| figures(&predict(&named.model, faces, tta, &disturbed)?));
+        let row = models.iter().map(|named| figures(&predict(&named.model, faces, looks, &disturbed)?));
         rows.push((way.to_string(), row.collect::<Result<Vec<_>>>()?));
     }
     let names: Vec<&str> = answers.iter().map(|answers| answers.name.as_str()).collect();
@@ -413,18 +327,18 @@ fn robustness(
 fn predict(
     model: &FerModel,
     faces: &FaceSet,
-    tta: bool,
+    looks: Looks,
     picture: &dyn Fn(usize) -> Result<GrayImage>,
 ) -> Result<Vec<Scores>> {
-    let together = if tta { 640 / VIEWS } else { 640 };
+    let together = if matches!(looks, Looks::Once) { 640 } else { 640 / VIEWS };
     let bar = report::progress(faces.len(), "pictures");
     let mut scores = Vec::with_capacity(faces.len());
     for start in (0..faces.len()).step_by(together) {
         let images = (start..(start + together).min(faces.len())).map(picture).collect::<Result<Vec<_>>>()?;
-        let answers = if tta {
-            predict_views(model, &images).map_err(anyhow::Error::from_boxed)?
-        } else {
-            model.predict_batch(&images)?
+        let answers = match looks {
+            Looks::Once => model.predict_batch(&images)?,
+            Looks::Views => predict_views(model, &images).map_err(anyhow::Error::from_boxed)?,
+            Looks::TenCrop(side) => predict_ten_crop(model, &images, side).map_err(anyhow::Error::from_boxed)?,
         };
         for answer in answers {
             scores.push(answer.project(faces.labels())?);

@@ -1,4 +1,4 @@
-//! Trains a face network on FER-2013: learns from Training, chooses the best epoch on PublicTest.
+//! Trains a face network: on FER-2013 it learns from Training and chooses the best epoch on PublicTest.
 //!
 //! ```text
 //! cargo run --release --example train_fer -- --data fer2013.csv --out runs/fer
@@ -6,8 +6,16 @@
 //! cargo run --release --example train_fer -- --data fer2013.csv --recipe minigenie --out runs/minigenie --tensorboard
 //! cargo run --release --example train_fer -- --data fer2013.csv --recipe tiny --teacher large.safetensors --out runs/taught
 //! cargo run --release --example train_fer -- --data fer2013.csv --recipe mlp --folds 5 --out runs/mlp-folds
+//! cargo run --release --example train_fer -- --data fer2013.csv --labels ferplus --votes fer2013new.csv --out runs/ferplus
+//! cargo run --release --example train_fer -- --data my-faces --backbone runs/fer/model.safetensors --out runs/mine
+//! cargo run --release --example train_fer -- --data ck48 --pattern '{label}/{subject}_*' --folds 10 --out runs/ck
 //! cargo run --release --example train_fer -- --recipe realtime --print-config > realtime.toml
 //! ```
+//!
+//! `--data` is fer2013.csv, a folder of class folders (`happy/1.png`), a folder of such folders for training and validation, or
+//! with `--pattern` any tree of pictures, whose people then never stand on two sides. Where nothing is set apart to choose
+//! the epoch by, a tenth of the pictures is. FER+'s votes are learned as probabilities, or with `--votes-as majority` as the
+//! one class that most people saw; either way the majority on PublicTest chooses.
 //!
 //! The folder gets `recipe.toml` (all that was set), `metrics.csv`, `last.safetensors` (everything that `--resume` needs),
 //! `best.safetensors` (the best epoch's weights) and, at the end, `model.safetensors` (the same in half precision and
@@ -16,35 +24,44 @@
 
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "it talks to the one who runs it")]
 
+#[path = "common/face_source.rs"]
+mod face_source;
+
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use clap::Parser;
+use clap::{Parser, ValueEnum};
 use emotion_core::{BoxError, Emotion};
+use face_source::Source;
 use fer_model::FerModel;
-use fer_model::dataset::{FaceSet, Fer2013, Split};
+use fer_model::dataset::{Course, FaceData, FaceSet, Part, VotesAs};
 use fer_model::train::{Recipe, Run, export, train, train_fold};
 use indicatif::{ProgressBar, ProgressStyle};
 use model_kit::callback::{Callback, CsvLog, Flow, StepInfo, TensorBoard};
-use model_kit::cross_validation::{CrossValidation, Round};
+use model_kit::cross_validation::CrossValidation;
 use model_kit::device::{Device, set_threads};
 use model_kit::loss::Distillation;
 use model_kit::metrics::Confusion;
 use model_kit::plots::{Chart, TrainingLog, class_distribution, confusion_matrix, training_curves};
-use model_kit::split::stratified_k_fold;
 use model_kit::trainer::{Criterion, EpochRecord, Score};
 
-/// The share of a fold's training pictures that its epoch is chosen by.
+/// The share of the training pictures that the epoch is chosen by where no others are set apart for it.
 const CHOOSING: f64 = 0.1;
 
 #[derive(Parser)]
-#[command(about = "Trains a face network on FER-2013", version)]
+#[command(about = "Trains a face network on FER-2013, FER+ votes or pictures of your own", version)]
 struct Options {
-    /// fer2013.csv, with the columns emotion, pixels and Usage.
+    /// fer2013.csv, a folder that holds it, a folder of class folders (with or without folders for training and validation
+    /// above), or with --pattern a tree of pictures.
     #[arg(long, required_unless_present = "print_config")]
     data: Option<PathBuf>,
+    #[command(flatten)]
+    source: Source,
+    /// What FER+'s votes on a picture are learned as: the share of each class, or the one class of the majority.
+    #[arg(long, value_enum, default_value_t = Learned::Soft)]
+    votes_as: Learned,
     /// Where checkpoints, metrics and the final model go.
     #[arg(long, default_value = "runs/fer")]
     out: PathBuf,
@@ -79,7 +96,7 @@ struct Options {
     /// A model file whose answers the network learns beside the labels (distillation; the recipe says how much).
     #[arg(long)]
     teacher: Option<PathBuf>,
-    /// Cross-validate in this many folds of the Training pictures, from 2, instead of training one model.
+    /// Cross-validate in this many folds of the training pictures, from 2, instead of training one model.
     #[arg(long)]
     folds: Option<usize>,
     /// Also write TensorBoard event files, into the folder's `tensorboard`.
@@ -99,18 +116,26 @@ struct Options {
     resume: bool,
 }
 
+#[derive(Clone, Copy, ValueEnum)]
+enum Learned {
+    Soft,
+    Majority,
+}
+
 fn main() -> Result<()> {
     let options = Options::parse();
     set_threads(options.threads)?;
-    let data = options.data.as_ref().map(Fer2013::load).transpose()?;
-    let training = data.as_ref().map(|data| data.split(Split::Training));
-    let recipe = recipe(&options, training.as_ref())?;
+    let votes_as = match options.votes_as {
+        Learned::Soft => VotesAs::Soft,
+        Learned::Majority => VotesAs::Majority,
+    };
+    let data = options.data.as_ref().map(|path| options.source.open(path)).transpose()?;
     if options.print_config {
-        print!("{}", toml::to_string(&recipe)?);
+        let training = data.map(|data| data.part(data.training()?, votes_as)).transpose()?;
+        print!("{}", toml::to_string(&recipe(&options, training.map(|part| part.faces).as_ref())?)?);
         return Ok(());
     }
-    let (data, training) = data.zip(training).context("--data is missing")?;
-    ensure!(!training.is_empty(), "the data has no Training rows");
+    let data = data.context("--data is missing")?;
 
     let out = &options.out;
     let marker = if options.folds.is_some() { out.join("fold-0") } else { out.clone() };
@@ -119,10 +144,6 @@ fn main() -> Result<()> {
         "{} already holds a training: go on with it by --resume, or choose another --out",
         out.display()
     );
-    std::fs::create_dir_all(out).with_context(|| format!("cannot create {}", out.display()))?;
-    let written = out.join("recipe.toml");
-    std::fs::write(&written, toml::to_string(&recipe)?)
-        .with_context(|| format!("cannot write {}", written.display()))?;
     let run = Run {
         device: options.device.unwrap_or_else(Device::best),
         loader_threads: options.loaders,
@@ -132,13 +153,28 @@ fn main() -> Result<()> {
         teacher: options.teacher.clone(),
     };
     match options.folds {
-        Some(folds) => cross_validate(&options, &recipe, &run, &training, folds),
+        Some(folds) => {
+            let training = data.part(data.training()?, votes_as)?;
+            let recipe = written(&options, &training.faces)?;
+            cross_validate(&options, &recipe, &run, &training, folds)
+        }
         None => {
-            let public = data.split(Split::Public);
-            ensure!(!public.is_empty(), "the data has no PublicTest rows");
-            train_one(&options, &recipe, &run, [&training, &public])
+            // The pictures to choose by are drawn from the same seed as everything else.
+            let course = data.course(votes_as, CHOOSING, recipe(&options, None)?.train.seed)?;
+            let recipe = written(&options, &course.training.faces)?;
+            train_one(&options, &recipe, &run, &data, &course)
         }
     }
+}
+
+/// The recipe, which also goes into the folder.
+fn written(options: &Options, training: &FaceSet) -> Result<Recipe> {
+    let recipe = recipe(options, Some(training))?;
+    let out = &options.out;
+    std::fs::create_dir_all(out).with_context(|| format!("cannot create {}", out.display()))?;
+    let path = out.join("recipe.toml");
+    std::fs::write(&path, toml::to_string(&recipe)?).with_context(|| format!("cannot write {}", path.display()))?;
+    Ok(recipe)
 }
 
 fn recipe(options: &Options, training: Option<&FaceSet>) -> Result<Recipe> {
@@ -161,30 +197,42 @@ fn recipe(options: &Options, training: Option<&FaceSet>) -> Result<Recipe> {
     Ok(recipe)
 }
 
-fn train_one(options: &Options, recipe: &Recipe, run: &Run, [training, public]: [&FaceSet; 2]) -> Result<()> {
-    eprintln!("{} training pictures, {} to choose by", training.len(), public.len());
+fn train_one(options: &Options, recipe: &Recipe, run: &Run, data: &FaceData, course: &Course) -> Result<()> {
+    let [training, choosing] = [&course.training.faces, &course.choosing.faces];
+    let [learned_from, chosen_by] = &course.names;
+    eprintln!("{} pictures of {learned_from}, {} of {chosen_by} to choose by", training.len(), choosing.len());
+    for (part, name) in [(&course.training, learned_from), (&course.choosing, chosen_by)] {
+        if let Some(left_out) = part.left_out.filter(|left_out| left_out.total() > 0) {
+            eprintln!("{name}: {} pictures left out, whose votes give no label", left_out.total());
+        }
+    }
     let out = &options.out;
-    let report = watched(options, out, "PublicTest", recipe.train.epochs, |callbacks| {
-        Ok(train(recipe, run, training, public, callbacks)?)
+    let report = watched(options, out, chosen_by, recipe.train.epochs, |callbacks| {
+        Ok(train(recipe, run, training, choosing, callbacks)?)
     })?;
-    draw(out, "curves", &training_curves(&TrainingLog::load(&out.join("metrics.csv"))?, "Training on FER-2013"))?;
-    let counts = |set: &FaceSet| -> Vec<(Emotion, u64)> {
-        set.labels().iter().zip(set.class_counts()).map(|(emotion, count)| (emotion, count as u64)).collect()
+    let set = data.name();
+    draw(
+        out,
+        "curves",
+        &training_curves(&TrainingLog::load(&out.join("metrics.csv"))?, &format!("Training on {set}")),
+    )?;
+    let counts = |faces: &FaceSet| -> Vec<(Emotion, u64)> {
+        faces.labels().iter().zip(faces.class_counts()).map(|(emotion, count)| (emotion, count as u64)).collect()
     };
-    let parts = [("Training".to_owned(), counts(training)), ("PublicTest".to_owned(), counts(public))];
-    draw(out, "classes", &class_distribution(&parts, "The classes of FER-2013"))?;
+    let parts = [(learned_from.clone(), counts(training)), (chosen_by.clone(), counts(choosing))];
+    draw(out, "classes", &class_distribution(&parts, &format!("The classes of {set}")))?;
 
     let model = out.join("model.safetensors");
     let best = report.best.context("no epoch was finished")?;
     let weights = out.join("best.safetensors");
     let name = options.name.clone().unwrap_or_else(|| recipe.arch.to_string());
-    let config = export(recipe, &report, [training, public], &weights, &name, &model)?;
+    let config = export(recipe, &report, [training, choosing], &weights, &name, &model)?;
     let (truth, faces): (Vec<_>, Vec<_>) =
-        (0..public.len()).map(|index| (public.emotion(index), public.image(index))).unzip();
+        (0..choosing.len()).map(|index| (choosing.emotion(index), choosing.image(index))).unzip();
     let confusion = Confusion::from_scores(&truth, &FerModel::load(&model)?.predict_batch(&faces)?)?;
-    draw(out, "confusion", &confusion_matrix(&confusion, &format!("{name} on PublicTest")))?;
+    draw(out, "confusion", &confusion_matrix(&confusion, &format!("{name} on {chosen_by}")))?;
     println!(
-        "best epoch {}: {:.2} % of PublicTest right, mean recall {:.2} %, temperature {:.3}; written to {}",
+        "best epoch {}: {:.2} % of {chosen_by} right, mean recall {:.2} %, temperature {:.3}; written to {}",
         best.epoch,
         100.0 * best.score.accuracy,
         100.0 * best.score.uar,
@@ -194,13 +242,13 @@ fn train_one(options: &Options, recipe: &Recipe, run: &Run, [training, public]: 
     Ok(())
 }
 
-/// Trains on each fold's pictures but a tenth, chooses the epoch by that tenth, and measures on the pictures left out.
-fn cross_validate(options: &Options, recipe: &Recipe, run: &Run, faces: &FaceSet, folds: usize) -> Result<()> {
-    let classes: Vec<usize> = (0..faces.len()).map(|index| faces.class(index)).collect();
+/// Trains on each fold's pictures but a tenth, chooses the epoch by that tenth, and measures on the pictures left out. Where
+/// people are known, nobody stands on two sides.
+fn cross_validate(options: &Options, recipe: &Recipe, run: &Run, part: &Part, folds: usize) -> Result<()> {
+    let faces = &part.faces;
     let mut outcomes = Vec::new();
     let mut table = String::from("fold,epoch,accuracy,uar,loss\n");
-    for (number, fold) in stratified_k_fold(&classes, folds, recipe.train.seed)?.into_iter().enumerate() {
-        let round = Round::choosing(fold, &classes, CHOOSING, recipe.train.seed)?;
+    for (number, round) in part.rounds(folds, CHOOSING, recipe.train.seed)?.into_iter().enumerate() {
         eprintln!(
             "fold {} of {folds}: {} training pictures, {} to choose by, {} to measure on",
             number + 1,
@@ -232,13 +280,13 @@ fn cross_validate(options: &Options, recipe: &Recipe, run: &Run, faces: &FaceSet
 fn watched<T>(
     options: &Options,
     folder: &Path,
-    chosen_by: &'static str,
+    chosen_by: &str,
     epochs: usize,
     training: impl FnOnce(&mut [&mut dyn Callback]) -> Result<T>,
 ) -> Result<T> {
     std::fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))?;
     let mut log = CsvLog::new(folder.join("metrics.csv"));
-    let mut console = Console::new(epochs, chosen_by);
+    let mut console = Console::new(epochs, chosen_by.to_owned());
     let mut board = options.tensorboard.then(|| TensorBoard::new(folder.join("tensorboard"))).transpose()?;
     let mut callbacks: Vec<&mut dyn Callback> = vec![&mut log, &mut console];
     callbacks.extend(board.as_mut().map(|board| board as &mut dyn Callback));
@@ -256,14 +304,14 @@ fn draw(folder: &Path, name: &str, chart: &Chart) -> Result<()> {
 struct Console {
     bar: Option<ProgressBar>,
     epochs: usize,
-    chosen_by: &'static str,
+    chosen_by: String,
     started: Instant,
     /// Steps that were taken before this run.
     before: Option<u64>,
 }
 
 impl Console {
-    fn new(epochs: usize, chosen_by: &'static str) -> Self {
+    fn new(epochs: usize, chosen_by: String) -> Self {
         let bar = std::io::stderr().is_terminal().then(|| {
             let style = ProgressStyle::with_template("{prefix} {bar:30} {pos}/{len} {msg}");
             ProgressBar::new(0).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))

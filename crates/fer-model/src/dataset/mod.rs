@@ -1,5 +1,5 @@
 //! Face pictures with labels: FER-2013's own file, class folders, FER+ votes, and sets of people known by name such as CK+
-//! and JAFFE.
+//! and JAFFE. [`FaceData`] is the one door to them for a program that takes what its user has.
 //!
 //! Everything is decoded once into memory: 35,887 pictures of 48×48 grey pixels take 83 MB. [`Fer2013::load_cached`] keeps
 //! the decoded pictures in a file, from which the next start reads them in a tenth of the time.
@@ -10,6 +10,7 @@ mod ferplus;
 mod folders;
 mod pattern;
 mod people;
+mod source;
 mod table;
 
 pub use fer2013::{Fer2013, Split};
@@ -17,6 +18,7 @@ pub use ferplus::{FerPlus, LeftOut};
 pub use folders::class_folders;
 pub use pattern::PathPattern;
 pub use people::{Framing, People, cohn_kanade, image_tree, jaffe};
+pub use source::{Course, FaceData, FaceDataOptions, Part, VotesAs};
 
 use emotion_core::{Emotion, LabelSet};
 
