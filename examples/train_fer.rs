@@ -200,7 +200,11 @@ fn recipe(options: &Options, training: Option<&FaceSet>) -> Result<Recipe> {
 fn train_one(options: &Options, recipe: &Recipe, run: &Run, data: &FaceData, course: &Course) -> Result<()> {
     let [training, choosing] = [&course.training.faces, &course.choosing.faces];
     let [learned_from, chosen_by] = &course.names;
-    eprintln!("{} pictures of {learned_from}, {} of {chosen_by} to choose by", training.len(), choosing.len());
+    eprintln!(
+        "{} pictures to learn from ({learned_from}), {} to choose by ({chosen_by})",
+        training.len(),
+        choosing.len()
+    );
     for (part, name) in [(&course.training, learned_from), (&course.choosing, chosen_by)] {
         if let Some(left_out) = part.left_out.filter(|left_out| left_out.total() > 0) {
             eprintln!("{name}: {} pictures left out, whose votes give no label", left_out.total());
@@ -232,7 +236,7 @@ fn train_one(options: &Options, recipe: &Recipe, run: &Run, data: &FaceData, cou
     let confusion = Confusion::from_scores(&truth, &FerModel::load(&model)?.predict_batch(&faces)?)?;
     draw(out, "confusion", &confusion_matrix(&confusion, &format!("{name} on {chosen_by}")))?;
     println!(
-        "best epoch {}: {:.2} % of {chosen_by} right, mean recall {:.2} %, temperature {:.3}; written to {}",
+        "best epoch {}: {:.2} % right on {chosen_by}, mean recall {:.2} %, temperature {:.3}; written to {}",
         best.epoch,
         100.0 * best.score.accuracy,
         100.0 * best.score.uar,

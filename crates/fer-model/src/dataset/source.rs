@@ -206,7 +206,7 @@ impl FaceData {
             false => grouped(&training.subjects, &shares, seed)?,
         };
         let of = if from == "all" { self.name() } else { from.to_owned() };
-        let names = shares.map(|share| format!("{:.0} % of {of}", 100.0 * share));
+        let names = [of.clone(), format!("{of}, held out")];
         Ok(Course { choosing: training.only(&sides[1]), training: training.only(&sides[0]), names })
     }
 
@@ -442,7 +442,7 @@ mod tests {
         let course = one.course(VotesAs::Soft, 0.2, 3).unwrap();
         let counts = [&course.training, &course.choosing].map(|part| part.faces.class_counts()[3..5].to_vec());
         assert_eq!(counts, [[8, 8], [2, 2]]);
-        assert_eq!(course.names, ["80 % of train", "20 % of train"]);
+        assert_eq!(course.names, ["train", "train, held out"]);
         assert!(one.course(VotesAs::Soft, 0.0, 0).is_err());
         picture(&root.path().join("train/contempt/1.png"), 9);
         assert_eq!(one.part("all", VotesAs::Soft).unwrap().faces.labels(), &LabelSet::ferplus8());
