@@ -69,7 +69,8 @@ struct Options {
     #[arg(long)]
     name: Option<String>,
     /// The recipe: compact (our own network; tiny, wide, large in other sizes), or a published network by the recipe
-    /// published with it: minigenie, realtime, five-conv, attention, mlp, rnn, lstm, or another network's full name.
+    /// published with it: minigenie, realtime, five-conv, attention, mlp, rnn, lstm, or another network's full name, such as
+    /// resnet18, vgg16-bn or inception-v3-frozen.
     #[arg(long, default_value = "compact", alias = "arch")]
     recipe: String,
     /// A recipe as TOML (arch, augment, train) instead; the options below override it.
@@ -90,7 +91,7 @@ struct Options {
     /// What every random choice is drawn from.
     #[arg(long)]
     seed: Option<u64>,
-    /// Weights to start from, all but the last layer: torchvision's for inception_v3, or a model file of the same network.
+    /// Weights to start from, all but the last layer: torchvision's for inception-v3, resnet and vgg, or a model file of the same network.
     #[arg(long)]
     backbone: Option<PathBuf>,
     /// A model file whose answers the network learns beside the labels (distillation; the recipe says how much).

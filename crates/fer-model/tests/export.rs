@@ -11,7 +11,7 @@ use std::fs;
 
 use emotion_core::LabelSet;
 use fer_model::FerModel;
-use fer_model::arch::{Arch, InceptionConfig};
+use fer_model::arch::{Arch, InceptionConfig, ResNetConfig, ResNetDepth, VggConfig};
 use fer_model::config::{ModelConfig, Normalisation};
 use model_kit::device::Device;
 use model_kit::export::{Format, OPSET};
@@ -37,10 +37,14 @@ fn untrained(arch: Arch) -> FerModel {
 }
 
 fn networks() -> Vec<Arch> {
-    let all = Arch::all().into_iter();
-    // Inception-v3 on small pictures: its operations are the same.
+    // ResNet's other kind of blocks too.
+    let bottlenecks = ResNetConfig { depth: ResNetDepth::Layers50, ..ResNetConfig::default() };
+    let all = Arch::all().into_iter().chain([Arch::ResNet(bottlenecks)]);
+    // The networks for large pictures on small ones: their operations are the same.
     all.map(|arch| match arch {
         Arch::InceptionV3(config) => Arch::InceptionV3(InceptionConfig { side: 75, ..config }),
+        Arch::ResNet(config) => Arch::ResNet(ResNetConfig { side: 40, ..config }),
+        Arch::Vgg(config) => Arch::Vgg(VggConfig { side: 40, ..config }),
         other => other,
     })
     .collect()

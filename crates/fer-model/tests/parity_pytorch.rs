@@ -14,7 +14,8 @@ use std::path::Path;
 
 use fer_model::arch::{
     Arch, AttentionCnn, AttentionConfig, Compact, CompactConfig, FiveConvCnn, InceptionConfig, InceptionV3,
-    MiniGenieCnn, Mlp, RealtimeCnn, RowSequence, load_backbone,
+    MiniGenieCnn, Mlp, RealtimeCnn, ResNet, ResNetConfig, ResNetDepth, RowSequence, Vgg, VggConfig, VggDepth,
+    load_backbone,
 };
 use model_kit::layers::{Cell, Network};
 use model_kit::weights::Weights;
@@ -217,6 +218,50 @@ fn recurrent() {
 fn inception_v3() {
     let config = InceptionConfig { side: 96, dropout: 0.0, ..InceptionConfig::default() };
     parity("inception_v3", move |path| InceptionV3::new(path, &config, CLASSES));
+}
+
+#[test]
+fn resnet() {
+    for depth in ResNetDepth::ALL {
+        let config = ResNetConfig { depth, side: 64, dropout: 0.0, ..ResNetConfig::default() };
+        parity(&format!("resnet{}", u8::from(depth)), |path| ResNet::new(path, &config, CLASSES));
+    }
+}
+
+#[test]
+fn vgg() {
+    for depth in VggDepth::ALL {
+        for (batch_norm, ending) in [(false, ""), (true, "_bn")] {
+            let config = VggConfig { depth, batch_norm, side: 32, dropout: 0.0, ..VggConfig::default() };
+            parity(&format!("vgg{}{ending}", u8::from(depth)), |path| Vgg::new(path, &config, CLASSES));
+        }
+    }
+}
+
+/// That ResNet and VGG have torchvision's names is seen by the comparisons above; what else it saves is passed over.
+#[test]
+fn backbones_load_beside_what_they_lack() {
+    for (arch, others) in [
+        ("resnet18", ["fc.weight", "fc.bias", "layer4.1.bn2.num_batches_tracked"]),
+        ("vgg11_bn", ["classifier.0.weight", "classifier.6.bias", "features.1.num_batches_tracked"]),
+    ] {
+        let store = VarStore::new(Device::Cpu);
+        arch.parse::<Arch>().unwrap().build(&store.root(), CLASSES as usize).unwrap();
+        let mut weights = Weights::default();
+        for (name, tensor) in store.variables().into_iter().filter(|(name, _)| !name.starts_with("head.")) {
+            weights.insert(name, &tensor.full_like(3)).unwrap();
+        }
+        for name in others {
+            weights.insert(name.to_owned(), &Tensor::zeros([1000], (Kind::Float, Device::Cpu))).unwrap();
+        }
+        load_backbone(&weights, &store).unwrap();
+        for (name, tensor) in store.variables() {
+            let taken = tensor.eq(3.0).all().double_value(&[]) == 1.0;
+            assert_eq!(taken, !name.starts_with("head."), "{name}");
+        }
+        weights.insert("stranger.weight".to_owned(), &Tensor::zeros([1], (Kind::Float, Device::Cpu))).unwrap();
+        assert!(load_backbone(&weights, &store).is_err());
+    }
 }
 
 /// Weights under torchvision's names and of its shapes go in whole, but for the last layer.

@@ -162,6 +162,13 @@ impl Conv2d {
         input.convolution(&self.weight, self.bias.as_deref(), &[self.stride; 2], &[self.padding; 2])
     }
 
+    /// Keeps a training from changing the layer.
+    pub fn freeze(&self) {
+        for tensor in [Some(&self.weight), self.bias.as_ref()].into_iter().flatten() {
+            let _ = tensor.set_requires_grad(false);
+        }
+    }
+
     /// Lays the weights out as [`channels_last`] lays out pictures, for inference on a processor: pictures then keep that
     /// layout from here on. Nothing changes on other devices, or where there is but one channel to lay out.
     ///
@@ -330,7 +337,7 @@ impl BatchNorm {
     }
 }
 
-/// A convolution without bias, then batch norm; [`fold`](Self::fold) makes one convolution of both.
+/// A convolution, then batch norm; [`fold`](Self::fold) makes one convolution of both.
 #[derive(Debug)]
 pub struct ConvBn {
     conv: Conv2d,
@@ -338,15 +345,26 @@ pub struct ConvBn {
 }
 
 impl ConvBn {
-    /// Names: `conv.weight`, `norm.weight`, `norm.bias`, `norm.running_mean`, `norm.running_var`.
+    /// Without bias. Names: `conv.weight`, `norm.weight`, `norm.bias`, `norm.running_mean`, `norm.running_var`.
     ///
     /// # Errors
     /// LibTorch's.
     pub fn new(path: &Path, inputs: i64, outputs: i64, kernel: i64, stride: i64) -> Result<Self> {
-        Ok(Self {
-            conv: Conv2d::new(&path.sub("conv"), inputs, outputs, kernel, stride, false)?,
-            norm: Some(BatchNorm::new(&path.sub("norm"), outputs)?),
-        })
+        let conv = Conv2d::new(&path.sub("conv"), inputs, outputs, kernel, stride, false)?;
+        Ok(Self::of(conv, Some(BatchNorm::new(&path.sub("norm"), outputs)?)))
+    }
+
+    /// Of layers that have names of their own, or of a convolution alone.
+    pub fn of(conv: Conv2d, norm: Option<BatchNorm>) -> Self {
+        Self { conv, norm }
+    }
+
+    /// Keeps a training from changing the weights, see [`BatchNorm::freeze`].
+    pub fn freeze(&self) {
+        self.conv.freeze();
+        if let Some(norm) = &self.norm {
+            norm.freeze();
+        }
     }
 
     /// Shapes as [`Conv2d::forward`].
@@ -378,6 +396,10 @@ impl ConvBn {
         let Some(norm) = self.norm.take() else { return Ok(()) };
         tch::no_grad(|| {
             let (scale, shift) = norm.affine()?;
+            let shift = match &self.conv.bias {
+                Some(bias) => bias.f_mul(&scale)?.f_add(&shift)?,
+                None => shift,
+            };
             self.conv.weight = self.conv.weight.f_mul(&scale.f_view([-1, 1, 1, 1])?)?.f_detach()?.into();
             self.conv.bias = Some(shift.f_detach()?.into());
             self.conv.fold()

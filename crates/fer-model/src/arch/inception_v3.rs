@@ -9,6 +9,7 @@ use tch::nn::{Init, Path};
 use tch::{Tensor, no_grad};
 
 use super::KERAS_EPS;
+use super::transfer::Transfer;
 
 /// Settings of [`InceptionV3`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -29,13 +30,6 @@ impl Default for InceptionConfig {
     }
 }
 
-impl InceptionConfig {
-    /// Transfer learning at its cheapest: only the last layer is trained.
-    pub fn frozen() -> Self {
-        Self { frozen: true, ..Self::default() }
-    }
-}
-
 /// The grey face, enlarged and given three times, through five convolutions and eleven blocks of parallel branches, then
 /// the mean over places, dropout and a new dense layer: 21,799,911 parameters for seven classes, of which 14,343 are
 /// trainable in the frozen mode.
@@ -49,7 +43,7 @@ pub struct InceptionV3 {
     stem: [Unit; 5],
     blocks: Vec<Block>,
     head: Linear,
-    config: InceptionConfig,
+    transfer: Transfer,
 }
 
 impl InceptionV3 {
@@ -76,9 +70,10 @@ impl InceptionV3 {
             block_e(&path.sub("Mixed_7b"), 1280)?,
             block_e(&path.sub("Mixed_7c"), 2048)?,
         ];
-        let network =
-            Self { stem, blocks, head: Linear::new(&path.sub("head"), 2048, classes)?, config: config.clone() };
-        if config.frozen {
+        let &InceptionConfig { side, frozen, dropout } = config;
+        let transfer = Transfer { side, frozen, dropout };
+        let network = Self { stem, blocks, head: Linear::new(&path.sub("head"), 2048, classes)?, transfer };
+        if frozen {
             let blocks = network.blocks.iter().flat_map(|block| &block.0).flat_map(Branch::units);
             network.stem.iter().chain(blocks).for_each(Unit::freeze);
         }
@@ -111,19 +106,11 @@ impl Network for InceptionV3 {
     /// # Shapes
     /// `[batch, 1, 48, 48]` → `[batch, 2048]`
     fn features(&self, input: &Tensor, train: bool) -> Result<Tensor> {
-        let side = self.config.side;
-        let input = input.f_upsample_bilinear2d([side, side], false, None, None)?.f_expand([-1, 3, -1, -1], false)?;
-        let features = if self.config.frozen {
-            // Frozen are the statistics of the batch norms too.
-            no_grad(|| self.backbone(&input, false))?
-        } else {
-            self.backbone(&input, train)?
-        };
-        features.f_dropout(self.config.dropout, train)
+        self.transfer.features(input, train, |pictures, train| self.backbone(pictures, train))
     }
 
     fn export<'g>(&self, input: Value<'g>) -> model_kit::Result<Value<'g>> {
-        let mut hidden = input.upsample_bilinear([self.config.side; 2]).expand(&[1, 3, 1, 1]);
+        let mut hidden = self.transfer.export_input(input);
         for (index, unit) in self.stem.iter().enumerate() {
             hidden = unit.export(hidden)?;
             if index == 2 || index == 4 {
@@ -397,31 +384,14 @@ fn block_e(path: &Path, inputs: i64) -> Result<Block> {
 
 #[cfg(test)]
 mod tests {
-    use tch::nn::VarStore;
-    use tch::{Device, Kind};
-
+    use super::super::Arch;
+    use super::super::transfer::check_modes;
     use super::*;
 
     #[test]
-    fn frozen_trains_the_last_layer_alone() {
-        let store = VarStore::new(Device::Cpu);
-        let config = InceptionConfig { side: 75, dropout: 0.0, ..InceptionConfig::frozen() };
-        let mut network = InceptionV3::new(&store.root(), &config, 7).unwrap();
-        let count = |tensors: &[Tensor]| tensors.iter().map(|tensor| tensor.numel() as i64).sum::<i64>();
-        let (trainable, fixed): (Vec<Tensor>, Vec<Tensor>) =
-            store.variables().into_values().partition(Tensor::requires_grad);
-        assert_eq!(count(&trainable), 14_343);
-        // The batch norms' means and variances are no parameters.
-        assert_eq!(count(&trainable) + count(&fixed), 21_799_911 + 2 * 17_216);
-
-        let input = Tensor::randn([2, 1, 48, 48], (Kind::Float, Device::Cpu));
-        let logits = network.forward(&input, true).unwrap();
-        logits.square().sum(Kind::Float).backward();
-        assert!(trainable.iter().all(|tensor| tensor.grad().defined()));
-        assert_eq!(no_grad(|| network.features(&input, false)).unwrap().size(), [2, 2048]);
-        network.fold().unwrap();
-        let folded = no_grad(|| network.forward(&input, false)).unwrap();
-        let error = (&folded - &logits).abs().max().double_value(&[]) / logits.abs().max().double_value(&[]);
-        assert!(error < 1e-5, "folded outputs differ by {error} of the largest");
+    fn only_the_classifiers_differ_from_torchvision() {
+        // torchvision states 27,161,264 with the auxiliary classifier, which has 3,326,696, and 1,000 classes.
+        let arch = |frozen| Arch::InceptionV3(InceptionConfig { side: 75, frozen, dropout: 0.0 });
+        check_modes(arch, 27_161_264 - 3_326_696 - 1000 * 2049, 2048);
     }
 }

@@ -1,24 +1,63 @@
-//! Weights that others trained.
+//! What the networks for large pictures in colour share: how grey faces enter them, and weights that others trained.
 
 use std::collections::BTreeMap;
 
+use model_kit::export::Value;
+use model_kit::layers;
 use model_kit::weights::Weights;
 use tch::nn::VarStore;
+use tch::{Tensor, no_grad};
 
 use crate::error::Result;
+
+/// How grey faces go through a backbone for large pictures in colour: made larger and given three times. Left out is
+/// torchvision's own scaling of the input: standardised grey pixels have about the mean and deviation that ImageNet's
+/// statistics would give them.
+#[derive(Debug)]
+pub(super) struct Transfer {
+    pub side: i64,
+    pub frozen: bool,
+    pub dropout: f64,
+}
+
+impl Transfer {
+    /// `[batch, 1, height, width]` → `[batch, features]`. `backbone` maps `[batch, 3, side, side]` to that and is told
+    /// whether this is training.
+    pub(super) fn features(
+        &self,
+        input: &Tensor,
+        train: bool,
+        backbone: impl Fn(&Tensor, bool) -> layers::Result<Tensor>,
+    ) -> layers::Result<Tensor> {
+        let large = input.f_upsample_bilinear2d([self.side; 2], false, None, None)?.f_expand([-1, 3, -1, -1], false)?;
+        let features = if self.frozen {
+            // Frozen are the statistics of the batch norms too.
+            no_grad(|| backbone(&large, false))?
+        } else {
+            backbone(&large, train)?
+        };
+        features.f_dropout(self.dropout, train)
+    }
+
+    /// What a backbone sees of the faces, as operations of an ONNX graph.
+    pub(super) fn export_input<'g>(&self, input: Value<'g>) -> Value<'g> {
+        input.upsample_bilinear([self.side; 2]).expand(&[1, 3, 1, 1])
+    }
+}
 
 /// The last layer of every network here.
 const HEAD: &str = "head.";
 
-/// What torchvision's weights hold beside a backbone: the last layer for ImageNet's classes, the auxiliary classifier of
-/// Inception-v3, and how many steps each batch norm has seen.
+/// What torchvision's weights hold beside a backbone: the layers that tell ImageNet's classes apart, the auxiliary
+/// classifier of Inception-v3, and how many steps each batch norm has seen.
 fn is_backbone(name: &str) -> bool {
-    !(name.starts_with("fc.") || name.starts_with("AuxLogits.") || name.ends_with(".num_batches_tracked"))
+    let beside = ["fc.", "classifier.", "AuxLogits."];
+    !(beside.iter().any(|part| name.starts_with(part)) || name.ends_with(".num_batches_tracked"))
 }
 
 /// Copies weights into everything but the last layer of a network, which keeps its own, such as those that
-/// `torchvision.models.inception_v3(weights="DEFAULT").state_dict()` gives when `safetensors.torch.save_file` writes
-/// them. Weights of the last layer, under torchvision's name or ours, are passed over.
+/// `torchvision.models.resnet18(weights="DEFAULT").state_dict()` gives when `safetensors.torch.save_file` writes them.
+/// Weights of the last layer, under torchvision's name or ours, are passed over.
 ///
 /// # Errors
 /// [`Error::Model`](crate::Error::Model) with every missing, unexpected and mis-shaped name, and then nothing is copied.
@@ -28,4 +67,29 @@ pub fn load_backbone(weights: &Weights, store: &VarStore) -> Result<()> {
     let head: BTreeMap<_, _> = store.variables().into_iter().filter(|(name, _)| name.starts_with(HEAD)).collect();
     backbone.tensors.extend(head);
     Ok(backbone.load_into(store)?)
+}
+
+/// Checks a backbone of so many parameters and features, in both modes: what is trained, what comes out, and that folding
+/// changes none of it.
+#[cfg(test)]
+pub(super) fn check_modes(arch: impl Fn(bool) -> super::Arch, backbone: i64, features: i64) {
+    use tch::{Device, Kind};
+
+    let count = |tensors: &[Tensor]| tensors.iter().map(|tensor| tensor.numel() as i64).sum::<i64>();
+    let head = 7 * (features + 1);
+    assert_eq!(super::parameters(&arch(false), 7), backbone + head);
+
+    let store = VarStore::new(Device::Cpu);
+    let mut network = arch(true).build(&store.root(), 7).unwrap();
+    let trained: Vec<Tensor> = store.variables().into_values().filter(Tensor::requires_grad).collect();
+    assert_eq!(count(&trained), head);
+    let input = Tensor::randn([2, 1, 48, 48], (Kind::Float, Device::Cpu));
+    let logits = network.forward(&input, true).unwrap();
+    logits.square().sum(Kind::Float).backward();
+    assert!(trained.iter().all(|tensor| tensor.grad().defined()));
+    assert_eq!(no_grad(|| network.features(&input, false)).unwrap().size(), [2, features]);
+    network.fold().unwrap();
+    let folded = no_grad(|| network.forward(&input, false)).unwrap();
+    let error = (&folded - &logits).abs().max().double_value(&[]) / logits.abs().max().double_value(&[]);
+    assert!(error < 1e-5, "folded outputs differ by {error} of the largest");
 }

@@ -42,7 +42,7 @@ pub struct Run {
     pub folder: Option<PathBuf>,
     /// Go on from `last.safetensors` if it is there. Default no.
     pub resume: bool,
-    /// Weights to start from, as [`load_backbone`] reads them: torchvision's for Inception-v3, or an own model's, all but the
+    /// Weights to start from, as [`load_backbone`] reads them: torchvision's for Inception-v3, ResNet and VGG, or an own model's, all but the
     /// last layer. Default none: everything is drawn from the seed.
     pub backbone: Option<PathBuf>,
     /// A model file, such as [`export`] writes, whose answers the network learns beside the labels, as the recipe's

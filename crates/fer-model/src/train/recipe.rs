@@ -65,7 +65,8 @@ const SHORT: [(&str, &str); 7] = [
 
 impl Recipe {
     /// The recipe of this name, as [`published`](Self::published): `compact`, `tiny`, `wide`, `large`, `minigenie`,
-    /// `realtime`, `five-conv`, `attention`, `mlp`, `rnn`, `lstm`, or any network's own name.
+    /// `realtime`, `five-conv`, `attention`, `mlp`, `rnn`, `lstm`, or any network's own name, such as `resnet18` or
+    /// `vgg16-bn-frozen`.
     ///
     /// # Errors
     /// [`Error::InvalidConfig`] for another name.
@@ -94,7 +95,7 @@ impl Recipe {
     ///   plateaus, stopped after 20 without a better one; an L2 penalty on its dense layers, of 1e-4 (ours).
     /// - [`Arch::Mlp`], [`Arch::Rnn`], [`Arch::Lstm`]: nothing is stated; Adam at 1e-3, batch 128, at most 100 epochs, the rate
     ///   lowered on plateaus, stopped after 15 without a better one.
-    /// - [`Arch::InceptionV3`]: transfer learning is all that is stated; Adam at 1e-4, batch 32, at most 30 epochs, the rate
+    /// - [`Arch::InceptionV3`], [`Arch::ResNet`], [`Arch::Vgg`]: transfer learning is all that is stated; Adam at 1e-4, batch 32, at most 30 epochs, the rate
     ///   lowered on plateaus, stopped after 10 without a better one; small rotations, shifts and zooms.
     ///
     /// `classes` are the sizes of the training set's classes, for class weights.
@@ -121,7 +122,7 @@ impl Recipe {
                     ..keras
                 },
             ),
-            Arch::InceptionV3(_) => {
+            Arch::InceptionV3(_) | Arch::ResNet(_) | Arch::Vgg(_) => {
                 (moved, TrainConfig { epochs: 30, batch_size: 32, learning_rate: 1e-4, patience: 10, ..keras })
             }
             Arch::Mlp | Arch::Rnn | Arch::Lstm => {

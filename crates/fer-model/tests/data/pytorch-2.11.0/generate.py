@@ -1,6 +1,6 @@
 """What every face network computes in plain PyTorch: logits, loss, gradients and batch norm statistics.
 
-Run once with `pip install torch==2.11.0 torchvision==0.26.0` (for Inception-v3) and commit the JSON files; names of networks
+Run once with `pip install torch==2.11.0 torchvision==0.26.0` (for Inception-v3, ResNet and VGG) and commit the JSON files; names of networks
 as arguments make those alone.
 
 No weights are committed: both sides fill every tensor by one formula from its name (`fill`), and of every gradient only
@@ -12,6 +12,7 @@ memory layout, comes within half the tolerance (`seed`). Inception-v3 in trainin
 gradients can be compared in double precision alone.
 """
 
+import functools
 import json
 import math
 import sys
@@ -283,6 +284,29 @@ class InceptionV3(nn.Module):
         return self.head(self.net(x.expand(-1, 3, -1, -1)))
 
 
+class Backbone(nn.Module):
+    """torchvision's own network behind a picture given three times, up to the mean over places; its last layer called `head`."""
+
+    def __init__(self, name):
+        super().__init__()
+        net = getattr(torchvision.models, name)(weights=None)
+        if name.startswith("vgg"):
+            features, net.avgpool, net.classifier = 512, nn.AdaptiveAvgPool2d(1), nn.Identity()
+        else:
+            features, net.fc = net.fc.in_features, nn.Identity()
+        self.net = net
+        self.head = nn.Linear(features, CLASSES)
+        # Small, for few edges; the last batch norms of ResNet want more than one place.
+        self.side = 32 if name.startswith("vgg") else 64
+
+    def forward(self, x):
+        x = F.interpolate(x, (self.side, self.side), mode="bilinear", align_corners=False)
+        return self.head(self.net(x.expand(-1, 3, -1, -1)))
+
+
+BACKBONES = ["resnet18", "resnet34", "resnet50"]
+BACKBONES += [f"vgg{depth}{norm}" for depth in (11, 13, 16, 19) for norm in ("", "_bn")]
+
 NETWORKS = {
     "compact": Compact,
     "compact_tiny": lambda: Compact((16, 24, 40, 64)),
@@ -297,7 +321,7 @@ NETWORKS = {
     "rnn": lambda: RowSequence(nn.RNN),
     "lstm": lambda: RowSequence(nn.LSTM),
     "inception_v3": lambda: InceptionV3(96),
-}
+} | {name: functools.partial(Backbone, name) for name in BACKBONES}
 
 
 def our_name(name):
@@ -349,7 +373,7 @@ def attempt(network, seed, batch):
 
 def main():
     for name in sys.argv[1:] or NETWORKS:
-        batch = {"compact_large": 2, "inception_v3": 4}.get(name, 8)
+        batch = 4 if name in BACKBONES else {"compact_large": 2, "inception_v3": 4}.get(name, 8)
         for seed in range(20):
             golden = attempt(NETWORKS[name](), seed, batch)
             errors = [golden[mode]["single_precision_error"] for mode in ("train", "eval")]
