@@ -136,8 +136,9 @@ fn compare_mode(store: &VarStore, network: &dyn Network, golden: &Golden, traini
     let largest = mode.logits.iter().fold(0.0, |most: f64, value| most.max(value.abs()));
     let errors = got.iter().zip(&mode.logits).map(|(got, want)| (got - want).abs() / largest);
     let forward = errors.fold(0.0, f64::max);
-    if tolerance == SINGLE && mode.single_precision_error > SINGLE {
-        // PyTorch's own single precision does no better (Inception-v3 in training mode): double precision has to tell.
+    if tolerance == SINGLE && mode.single_precision_error > SINGLE / 2.0 {
+        // PyTorch's own single precision loses more than that (Inception-v3 and the deeper ResNets in training mode):
+        // double precision has to tell.
         return [forward, f64::NAN];
     }
     assert!(forward <= tolerance, "logits are off by {forward} of the largest");
