@@ -91,7 +91,8 @@ struct Options {
     /// What every random choice is drawn from.
     #[arg(long)]
     seed: Option<u64>,
-    /// Weights to start from, all but the last layer: torchvision's for inception-v3, resnet and vgg, or a model file of the same network.
+    /// Weights to start from, all but the last layer: torchvision's for inception-v3, resnet and vgg, or a model file of the
+    /// same network.
     #[arg(long)]
     backbone: Option<PathBuf>,
     /// A model file whose answers the network learns beside the labels (distillation; the recipe says how much).
@@ -112,6 +113,10 @@ struct Options {
     /// cpu, cuda or cuda:N.
     #[arg(long)]
     device: Option<Device>,
+    /// Keep all pictures on the device and change them there, where a GPU would wait for --loaders. Not for recipes with blur,
+    /// low resolution or JPEG.
+    #[arg(long)]
+    resident: bool,
     /// Go on where a training in the same folder stopped.
     #[arg(long)]
     resume: bool,
@@ -148,6 +153,7 @@ fn main() -> Result<()> {
     let run = Run {
         device: options.device.unwrap_or_else(Device::best),
         loader_threads: options.loaders,
+        resident: options.resident,
         folder: Some(out.clone()),
         resume: options.resume,
         backbone: options.backbone.clone(),

@@ -128,6 +128,35 @@ fn learns_resumes_and_becomes_a_model() {
 }
 
 #[test]
+fn pictures_that_lie_on_the_device_teach_as_well_and_resume_to_the_same_bits() {
+    set_threads(1).unwrap();
+    let (learn, choose) = (stripes(448, 1), stripes(140, 2));
+    let mut recipe = recipe();
+    recipe.augment = AugmentConfig { rotation: 4.0, noise: 0.3, erasing: 0.2, ..recipe.augment };
+    let run = |folder: &Path, loader_threads, stop: StopAt| {
+        let folder = Some(folder.to_owned());
+        let run = Run { resident: true, loader_threads, folder, resume: true, ..Run::default() };
+        let mut stop = stop;
+        train(&recipe, &run, &learn, &choose, &mut [&mut stop]).unwrap()
+    };
+    let (whole, cut) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let report = run(whole.path(), 0, StopAt(0, 0));
+    assert!(report.best.unwrap().score.accuracy > 0.8, "{:?}", report.history);
+    assert!(!run(cut.path(), 1, StopAt(2, 7)).complete);
+    assert!(run(cut.path(), 2, StopAt(0, 0)).complete);
+    let [first, second] = [&whole, &cut].map(|folder| Weights::open(&folder.path().join("last.safetensors")).unwrap());
+    for (name, tensor) in &first.tensors {
+        assert_eq!(tensor, &second.tensors[name], "{name} differs");
+    }
+
+    let mut blurred = recipe.clone();
+    blurred.augment.blur = 0.1;
+    let resident = Run { resident: true, ..Run::default() };
+    let refused = train(&blurred, &resident, &learn, &choose, &mut []);
+    assert!(matches!(refused, Err(Error::InvalidConfig { field: "blur", .. })));
+}
+
+#[test]
 fn a_fold_is_measured_on_the_pictures_left_out_and_resumes() {
     set_threads(1).unwrap();
     let faces = stripes(140, 9);
@@ -138,9 +167,10 @@ fn a_fold_is_measured_on_the_pictures_left_out_and_resumes() {
     recipe.train.epochs = 2;
     for (number, fold) in stratified_k_fold(&classes, 2, 1).unwrap().into_iter().enumerate() {
         let round = Round::choosing(fold, &classes, 0.2, 1).unwrap();
-        let score = || train_fold(&recipe, &run, &faces, (number, &round), &mut []).unwrap().score;
-        // The second call finds a finished training and measures its best epoch again.
-        assert_eq!(score(), score());
+        let score = |run: &Run| train_fold(&recipe, run, &faces, (number, &round), &mut []).unwrap().score;
+        // The second call finds a finished training and measures its best epoch again, and so does the third.
+        assert_eq!(score(&run), score(&run));
+        assert_eq!(score(&run), score(&Run { resident: true, ..run.clone() }));
         assert!(folder.path().join(format!("fold-{number}/last.safetensors")).exists());
     }
 }

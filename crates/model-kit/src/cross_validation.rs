@@ -22,6 +22,7 @@
 use std::fmt;
 
 use emotion_core::BoxError;
+use tch::Tensor;
 
 use crate::callback::Callback;
 use crate::data::Dataset;
@@ -115,6 +116,11 @@ impl<D: Dataset + ?Sized> Dataset for Subset<'_, D> {
 
     fn sample(&self, index: usize, seed: u64, input: &mut [f32], target: &mut [f32]) -> Result<(), BoxError> {
         self.dataset.sample(self.samples[index], seed, input, target)
+    }
+
+    fn batch(&self, samples: &[(usize, u64)]) -> Result<Option<(Tensor, Tensor)>, BoxError> {
+        let own: Vec<_> = samples.iter().map(|&(index, seed)| (self.samples[index], seed)).collect();
+        self.dataset.batch(&own)
     }
 }
 

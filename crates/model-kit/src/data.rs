@@ -43,6 +43,16 @@ pub trait Dataset: Sync {
     /// # Errors
     /// Whatever keeps the sample from being read.
     fn sample(&self, index: usize, seed: u64, input: &mut [f32], target: &mut [f32]) -> Result<(), BoxError>;
+
+    /// A whole batch at once, for sets that lie on the device: the samples of these indices and seeds as `(inputs [samples, …],
+    /// targets [samples, classes])`, the same that [`sample`](Self::sample) writes. Called from the threads that
+    /// `sample` would be called from. `None`, the default, has the samples written one by one.
+    ///
+    /// # Errors
+    /// Whatever keeps the samples from being read.
+    fn batch(&self, _samples: &[(usize, u64)]) -> Result<Option<(Tensor, Tensor)>, BoxError> {
+        Ok(None)
+    }
 }
 
 /// Mixes numbers into a seed that has nothing in common with the seeds of other numbers (SplitMix64's finaliser).
@@ -109,15 +119,22 @@ pub(crate) fn evaluation_plan(len: usize, batch_size: usize) -> Vec<Vec<Request>
     order.chunks(batch_size).map(<[Request]>::to_vec).collect()
 }
 
-/// A prepared batch, not yet on a device.
-pub(crate) struct Batch {
-    size: usize,
-    inputs: Vec<f32>,
-    targets: Vec<f32>,
+/// A prepared batch.
+pub(crate) enum Batch {
+    /// Not yet on a device.
+    Numbers { size: usize, inputs: Vec<f32>, targets: Vec<f32> },
+    /// Where the data set lies.
+    Tensors(Tensor, Tensor),
 }
 
 impl Batch {
     fn prepare<D: Dataset + ?Sized>(dataset: &D, requests: &[Request]) -> Result<Self, Error> {
+        let samples: Vec<(usize, u64)> = requests.iter().map(|request| (request.index, request.seed)).collect();
+        let first = samples.first().map_or(0, |sample| sample.0);
+        let whole = dataset.batch(&samples).map_err(|source| Error::Sample { index: first, source })?;
+        if let Some((inputs, targets)) = whole {
+            return Ok(Self::Tensors(inputs, targets));
+        }
         let width = dataset.input_shape().iter().product::<i64>() as usize;
         let classes = dataset.classes();
         let mut inputs = vec![0.0; requests.len() * width];
@@ -126,16 +143,19 @@ impl Batch {
         for (&Request { index, seed }, (input, target)) in requests.iter().zip(places) {
             dataset.sample(index, seed, input, target).map_err(|source| Error::Sample { index, source })?;
         }
-        Ok(Self { size: requests.len(), inputs, targets })
+        Ok(Self::Numbers { size: requests.len(), inputs, targets })
     }
 
     /// `(inputs [batch, …], targets [batch, classes])` on the device.
     pub(crate) fn to_tensors(&self, shape: &[i64], classes: usize, device: Device) -> Result<(Tensor, Tensor), Error> {
-        let mut size = vec![self.size as i64];
+        let (count, inputs, targets) = match self {
+            Self::Tensors(inputs, targets) => return Ok((inputs.f_to_device(device)?, targets.f_to_device(device)?)),
+            Self::Numbers { size, inputs, targets } => (*size as i64, inputs, targets),
+        };
+        let mut size = vec![count];
         size.extend_from_slice(shape);
-        let inputs = Tensor::f_from_slice(&self.inputs)?.f_view(size.as_slice())?.f_to_device(device)?;
-        let targets =
-            Tensor::f_from_slice(&self.targets)?.f_view([self.size as i64, classes as i64])?.f_to_device(device)?;
+        let inputs = Tensor::f_from_slice(inputs)?.f_view(size.as_slice())?.f_to_device(device)?;
+        let targets = Tensor::f_from_slice(targets)?.f_view([count, classes as i64])?.f_to_device(device)?;
         Ok((inputs, targets))
     }
 }
@@ -236,7 +256,8 @@ mod tests {
     fn collect(threads: usize, plan: &[Vec<Request>]) -> Vec<f32> {
         let mut all = Vec::new();
         for_each_batch(&Numbers, plan, threads, |_, batch| {
-            all.extend(batch.inputs);
+            let (inputs, _) = batch.to_tensors(&[2], 2, Device::Cpu)?;
+            all.extend(Vec::<f32>::try_from(inputs.f_flatten(0, -1)?)?);
             Ok(true)
         })
         .unwrap();

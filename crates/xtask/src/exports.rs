@@ -22,7 +22,7 @@ const RUNTIMES: Packages = Packages {
 pub(crate) fn check() -> Result<ExitCode> {
     let (project, cache) = (Project::find()?, Cache::locate()?);
     let python = Python::with(&RUNTIMES, &cache, &Ui::new())?;
-    // About a gigabyte, gone when the check is over.
+    // Two and a half gigabytes, gone when the check is over.
     let folder = cache.root().join(format!("exports-{}", std::process::id()));
     let checked = run(&project, &python, &folder);
     let removed = cache::remove(&folder).map_err(|e| format!("cannot remove {}: {e}", folder.display()));

@@ -88,10 +88,9 @@ impl NullaryFnOnce for Noise<'_> {
 /// Fills a rectangle at a random place with random pixels, in place: random erasing (Zhong et al. 2017). It covers `share` of the
 /// picture (0 to 1) and is `ratio` times as wide as high, cut where it would be larger than the picture.
 pub fn erase(pixels: &mut [u8], width: usize, share: f32, ratio: f32, seed: u64) {
+    let Some(height) = pixels.len().checked_div(width) else { return };
     let mut random = Random::new(seed);
-    let Some([left, top, erased_width, erased_height]) = rectangle(pixels, width, share, ratio, &mut random) else {
-        return;
-    };
+    let [left, top, erased_width, erased_height] = rectangle(width, height, share, ratio, &mut random);
     for row in pixels.chunks_exact_mut(width).skip(top).take(erased_height) {
         for eight in row[left..left + erased_width].chunks_mut(8) {
             eight.copy_from_slice(&random.next().to_le_bytes()[..eight.len()]);
@@ -102,21 +101,23 @@ pub fn erase(pixels: &mut [u8], width: usize, share: f32, ratio: f32, seed: u64)
 /// Covers a rectangle with one grey level, in place: something that stands before the face. Place and size as in [`erase`], from the
 /// same seed the same.
 pub fn occlude(pixels: &mut [u8], width: usize, share: f32, ratio: f32, level: u8, seed: u64) {
-    let mut random = Random::new(seed);
-    if let Some([left, top, covered_width, covered_height]) = rectangle(pixels, width, share, ratio, &mut random) {
-        for row in pixels.chunks_exact_mut(width).skip(top).take(covered_height) {
-            row[left..left + covered_width].fill(level);
-        }
+    let Some(height) = pixels.len().checked_div(width) else { return };
+    let [left, top, covered_width, covered_height] = erased_rectangle(width, height, share, ratio, seed);
+    for row in pixels.chunks_exact_mut(width).skip(top).take(covered_height) {
+        row[left..left + covered_width].fill(level);
     }
 }
 
-/// `[left, top, width, height]` of a rectangle inside the picture; `None` without pixels.
-fn rectangle(pixels: &[u8], width: usize, share: f32, ratio: f32, random: &mut Random) -> Option<[usize; 4]> {
-    let height = pixels.len().checked_div(width).filter(|&height| height > 0)?;
+/// `[left, top, width, height]` of the rectangle that [`erase`] and [`occlude`] fill in a picture of this size.
+pub fn erased_rectangle(width: usize, height: usize, share: f32, ratio: f32, seed: u64) -> [usize; 4] {
+    rectangle(width, height, share, ratio, &mut Random::new(seed))
+}
+
+fn rectangle(width: usize, height: usize, share: f32, ratio: f32, random: &mut Random) -> [usize; 4] {
     let area = share.clamp(0.0, 1.0) * (width * height) as f32;
     let wide = ((area * ratio).sqrt().round() as usize).min(width);
     let high = ((area / ratio).sqrt().round() as usize).min(height);
-    Some([random.below(width - wide + 1), random.below(height - high + 1), wide, high])
+    [random.below(width - wide + 1), random.below(height - high + 1), wide, high]
 }
 
 /// The widest blur, in pixels: wider ones leave nothing of a face.

@@ -24,7 +24,8 @@ mod warp;
 use image::GrayImage;
 
 pub use self::changes::{
-    add_noise, adjust, blur, darken, erase, flip, jpeg, low_resolution, occlude, random_crop, ten_crop,
+    add_noise, adjust, blur, darken, erase, erased_rectangle, flip, jpeg, low_resolution, occlude, random_crop,
+    ten_crop,
 };
 
 use self::changes::MAX_BLUR;
@@ -203,6 +204,11 @@ impl Augmenter {
         &self.config
     }
 
+    /// The changes that a seed stands for, for a picture of this size.
+    pub fn changes(&self, width: u32, height: u32, seed: u64) -> Changes {
+        Changes::draw(&self.config, [width as f32, height as f32], seed)
+    }
+
     /// A changed copy of the same size. Which changes are made depends on the seed alone.
     ///
     /// # Errors
@@ -261,20 +267,25 @@ impl Augmenter {
     }
 }
 
-/// What is done to one picture.
-struct Changes {
-    /// From the result to the source; `None` when nothing moves.
-    map: Option<Affine>,
-    blur: Option<f32>,
-    low_resolution: Option<f32>,
-    /// Brightness and contrast.
-    light: (f32, f32),
-    darkness: Option<f32>,
-    /// Its deviation and its seed.
-    noise: Option<(f32, u64)>,
-    jpeg: Option<u8>,
-    /// The share that is erased, its ratio of sides and its seed.
-    erasing: Option<(f32, f32, u64)>,
+/// What an [`Augmenter`] does to one picture, in the order of the fields: for who does it elsewhere, such as on a GPU.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Changes {
+    /// From the result to the source, in pixels, as [`warp_affine`](crate::warp_affine) takes it; `None` when nothing moves.
+    pub map: Option<Affine>,
+    /// The deviation of a [`blur`], in pixels.
+    pub blur: Option<f32>,
+    /// The factor of a [`low_resolution`].
+    pub low_resolution: Option<f32>,
+    /// The brightness of [`adjust`], and its contrast less 1.
+    pub light: (f32, f32),
+    /// The γ of [`darken`].
+    pub darkness: Option<f32>,
+    /// The deviation and the seed of [`add_noise`].
+    pub noise: Option<(f32, u64)>,
+    /// The quality of [`jpeg`].
+    pub jpeg: Option<u8>,
+    /// Share, ratio of sides and seed of [`erase`].
+    pub erasing: Option<(f32, f32, u64)>,
 }
 
 impl Changes {

@@ -1,10 +1,12 @@
 //! Training face networks.
 
 mod recipe;
+mod resident;
 mod samples;
 mod teacher;
 
 pub use recipe::{Recipe, balanced_weights};
+pub use resident::ResidentFaces;
 pub use samples::FaceSamples;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -29,14 +31,18 @@ use crate::error::{Error, Result};
 use crate::model::FerModel;
 use teacher::Teacher;
 
-/// Where a training runs and where its files are: nothing of this but the backbone and the teacher changes
-/// what it computes.
+/// Where a training runs and where its files are: nothing of this but the backbone, the teacher and `resident` changes what
+/// it computes.
 #[derive(Debug, Clone, Default)]
 pub struct Run {
     /// The device. Default the processor.
     pub device: Device,
     /// Threads that prepare pictures ahead of the network; 0 prepares them in turn with it. Default 0.
     pub loader_threads: usize,
+    /// Whether all pictures lie on the device and are changed there ([`ResidentFaces`]), for a GPU that would wait for loader
+    /// threads. The recipe may not ask for blur, low resolution or JPEG then. Roundings of pixels differ, so this changes
+    /// the result a little. Default no.
+    pub resident: bool,
     /// The folder of `last.safetensors` (everything, to resume from) and `best.safetensors` (the best weights). Nothing
     /// is written without one. Default none.
     pub folder: Option<PathBuf>,
@@ -57,7 +63,8 @@ pub struct Run {
 ///
 /// # Errors
 /// [`Error::InvalidInput`] for a set without pictures or a teacher with other labels, [`Error::Picture`]
-/// for bad augmentation settings, [`Error::Model`] for what the trainer reports, [`Error::NoModel`] for a teacher's file that
+/// for bad augmentation settings, [`Error::InvalidConfig`] for those that [`ResidentFaces`] lacks, [`Error::Model`] for what the
+/// trainer reports, [`Error::NoModel`] for a teacher's file that
 /// is no model.
 pub fn train(
     recipe: &Recipe,
@@ -67,7 +74,13 @@ pub fn train(
     callbacks: &mut [&mut dyn Callback],
 ) -> Result<Report> {
     let (mut trainer, normalisation) = prepare(recipe, run, train)?;
-    let samples = FaceSamples::new(train, normalisation).augmented(Augmenter::new(recipe.augment.clone())?);
+    let augmenter = Augmenter::new(recipe.augment.clone())?;
+    if run.resident {
+        let samples = ResidentFaces::new(train, normalisation, run.device)?.augmented(augmenter)?;
+        let held_out = ResidentFaces::new(valid, normalisation, run.device)?;
+        return Ok(trainer.fit(&samples, Some(&held_out), callbacks)?);
+    }
+    let samples = FaceSamples::new(train, normalisation).augmented(augmenter);
     let held_out = FaceSamples::new(valid, normalisation);
     Ok(trainer.fit(&samples, Some(&held_out), callbacks)?)
 }
@@ -93,7 +106,13 @@ pub fn train_fold(
     let run = Run { folder, ..run.clone() };
     let own: BTreeSet<usize> = round.train.iter().copied().collect();
     let (mut trainer, normalisation) = prepare(&recipe, &run, &faces.filter(|picture| own.contains(&picture)))?;
-    let augmented = FaceSamples::new(faces, normalisation).augmented(Augmenter::new(recipe.augment.clone())?);
+    let augmenter = Augmenter::new(recipe.augment.clone())?;
+    if run.resident {
+        let plain = ResidentFaces::new(faces, normalisation, run.device)?;
+        let augmented = plain.share().augmented(augmenter)?;
+        return Ok(train_round(&mut trainer, round, (&augmented, &plain), callbacks)?);
+    }
+    let augmented = FaceSamples::new(faces, normalisation).augmented(augmenter);
     let plain = FaceSamples::new(faces, normalisation);
     Ok(train_round(&mut trainer, round, (&augmented, &plain), callbacks)?)
 }
