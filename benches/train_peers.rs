@@ -9,6 +9,7 @@
 //! |---|---|
 //! | `step/ROW` | one step of a `Trainer`, on pictures as they are; `ROW` is one of [`STEPS`] |
 //! | `loop0/ROW`, `loop1/ROW` | the same on augmented pictures, prepared by that many loader threads |
+//! | `resident/ROW` | the same on augmented pictures that lie on the device, changed there at the word of one loader thread |
 //! | `network/NETWORK/BATCH` | the network alone, prepared for inference as `FerModel` does it: tensor to tensor |
 //! | `predict/NETWORK/BATCH` | `FerModel::predict_batch`: grey pictures to probabilities |
 //! | `speech/SECONDS` | `SerModel::predict` of so many seconds of sound at 16 kHz |
@@ -32,7 +33,7 @@ use fer_model::FerModel;
 use fer_model::arch::Arch;
 use fer_model::config::{ModelConfig, Normalisation};
 use fer_model::dataset::{FaceSet, PIXELS, SIDE};
-use fer_model::train::{FaceSamples, Recipe};
+use fer_model::train::{FaceSamples, Recipe, ResidentFaces};
 use image::GrayImage;
 use model_kit::callback::{Callback, Flow, StepInfo};
 use model_kit::data::{Dataset, mix_seed};
@@ -275,21 +276,43 @@ impl Callback for Gate {
     }
 }
 
+/// Where the pictures of a training come from.
+#[derive(Clone, Copy, PartialEq)]
+enum Source {
+    /// As they are, in turn with the network.
+    Plain,
+    /// Augmented, by this number of loader threads.
+    Loader(usize),
+    /// Augmented on the device, one loader thread ahead.
+    Resident,
+}
+
 /// A training on a thread of its own. Each call is one step of it.
-fn training(row: Row, device: Device, loader_threads: usize, augmented: bool) -> Result<impl FnMut()> {
+fn training(row: Row, device: Device, source: Source) -> Result<impl FnMut()> {
     let (ask, go) = channel();
     let (done, answer) = channel();
     let net = Net::named(row.net)?;
     thread::spawn(move || -> Result<()> {
         let mut gate = Gate { go, done };
-        let mut trainer = Trainer::new(row.config(), device, |path| net.build(path))?.loader_threads(loader_threads);
+        let threads = match source {
+            Source::Plain => 0,
+            Source::Loader(threads) => threads,
+            Source::Resident => 1,
+        };
+        let mut trainer = Trainer::new(row.config(), device, |path| net.build(path))?.loader_threads(threads);
         let callbacks: &mut [&mut dyn Callback] = &mut [&mut gate];
         match &net {
             Net::Face(_) => {
                 let faces = pictures(PICTURES)?;
+                let augmenter = Augmenter::new(Recipe::default().augment)?;
+                if source == Source::Resident {
+                    let samples = ResidentFaces::new(&faces, NORMALISATION, device)?.augmented(augmenter)?;
+                    trainer.fit(&samples, None::<&ResidentFaces>, callbacks)?;
+                    return Ok(());
+                }
                 let mut samples = FaceSamples::new(&faces, NORMALISATION);
-                if augmented {
-                    samples = samples.augmented(Augmenter::new(Recipe::default().augment)?);
+                if source != Source::Plain {
+                    samples = samples.augmented(augmenter);
                 }
                 trainer.fit(&samples, None::<&FaceSamples<'_>>, callbacks)?;
             }
@@ -342,9 +365,10 @@ fn contestant(name: &str, device: Device) -> Result<Box<dyn FnMut()>> {
     let parts: Vec<&str> = name.split('/').collect();
     let row = |name: &str| rows().into_iter().find(|row| row.name == name).with_context(|| format!("no row {name}"));
     Ok(match parts[..] {
-        ["step", name] => Box::new(training(row(name)?, device, 0, false)?),
-        ["loop0", name] => Box::new(training(row(name)?, device, 0, true)?),
-        ["loop1", name] => Box::new(training(row(name)?, device, 1, true)?),
+        ["step", name] => Box::new(training(row(name)?, device, Source::Plain)?),
+        ["loop0", name] => Box::new(training(row(name)?, device, Source::Loader(0))?),
+        ["loop1", name] => Box::new(training(row(name)?, device, Source::Loader(1))?),
+        ["resident", name] => Box::new(training(row(name)?, device, Source::Resident)?),
         ["network", name, batch] => {
             let (net, device) = (Net::named(name)?, device.open()?);
             let (_, mut network) = net.warmed(device)?;
@@ -378,8 +402,8 @@ fn contestant(name: &str, device: Device) -> Result<Box<dyn FnMut()>> {
 
 /// Every name there is, each made when it is asked for.
 fn contestants(device: Device) -> Vec<Contestant<'static>> {
-    let trainings =
-        rows().into_iter().flat_map(|row| ["step", "loop0", "loop1"].map(|kind| format!("{kind}/{}", row.name)));
+    let kinds = ["step", "loop0", "loop1", "resident"];
+    let trainings = rows().into_iter().flat_map(|row| kinds.map(|kind| format!("{kind}/{}", row.name)));
     let looks = Net::NAMES.into_iter().flat_map(|net| {
         ["network", "predict"].into_iter().flat_map(move |kind| [1, 64].map(|batch| format!("{kind}/{net}/{batch}")))
     });

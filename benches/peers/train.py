@@ -17,7 +17,6 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 
 import torch
@@ -76,16 +75,20 @@ LOOKS = ("compact", "mini_genie_cnn", "realtime_cnn")
 PARTS = ("same", "step", "loop", "network", "predict", "speech", "memory")
 
 
-def waits(call, device):
-    """The call, and until the device is done with it."""
+def clocked(call, device):
+    """A contestant out of a function: on a GPU the clock runs until the last call is done, and nothing waits in between."""
     if device.type != "cuda":
-        return call
+        return timed(call)
 
-    def finished():
-        call()
-        torch.cuda.synchronize()
+    def contest(repeats):
+        torch.cuda.synchronize(device)
+        start = time.perf_counter()
+        for _ in range(repeats):
+            call()
+        torch.cuda.synchronize(device)
+        return (time.perf_counter() - start) / repeats
 
-    return finished
+    return contest
 
 
 def noise(name, batch, device):
@@ -123,7 +126,7 @@ def step(row, device):
             averaged.update_parameters(network)
         total += loss.detach()
 
-    return waits(call, device)
+    return call
 
 
 def look(name, batch, device):
@@ -178,25 +181,18 @@ def largest_difference(program, environment):
     return worst
 
 
-class Busy:
-    """The share of the time that the GPU is busy, as nvidia-smi sees it; nothing without one."""
-
-    def __init__(self, device):
-        self.seen, self.process = [], None
-        if device.type == "cuda" and shutil.which("nvidia-smi"):
-            ask = ["nvidia-smi", "--query-gpu=utilization.gpu", "--format=csv,noheader,nounits", "-lms", "200", "-i", str(device.index or 0)]
-            self.process = subprocess.Popen(ask, stdout=subprocess.PIPE, text=True)
-            threading.Thread(target=self.read, daemon=True).start()
-
-    def read(self):
-        for line in self.process.stdout:
-            if line.strip().isdigit():
-                self.seen.append(int(line))
-
-    def close(self):
-        if self.process:
-            self.process.terminate()
-            self.process.wait()
+def busy(contestant, seconds_each, device):
+    """The share of ten seconds in which the GPU is busy with a contestant, as nvidia-smi sees it; `None` without one."""
+    if device.type != "cuda" or not shutil.which("nvidia-smi"):
+        return None
+    contestant(max(1, int(1 / seconds_each)))
+    ask = ["nvidia-smi", "--query-gpu=utilization.gpu", "--format=csv,noheader,nounits", "-lms", "200", "-i", str(device.index or 0)]
+    watch = subprocess.Popen(ask, stdout=subprocess.PIPE, text=True)
+    contestant(max(1, int(10 / seconds_each)))
+    watch.terminate()
+    # What it says is the mean of about the last second.
+    seen = [int(line) for line in watch.communicate()[0].split() if line.isdigit()][5:]
+    return statistics.mean(seen) if seen else None
 
 
 class Sides:
@@ -241,7 +237,7 @@ def compare(sides, names, rounds):
     rows = {}
     for name in names:
         rows[name] = {
-            "PyTorch": watched(timed(made(name, sides.device)), os.getpid(), (name, "PyTorch")),
+            "PyTorch": watched(clocked(made(name, sides.device), sides.device), os.getpid(), (name, "PyTorch")),
             "ours": watched(rust.contestant(name), rust.process.pid, (name, "ours")),
         }
     times = measure(rows, rounds, sides.options.budget)
@@ -284,7 +280,7 @@ def steps(sides):
 
 
 def loops(sides):
-    """The whole loop against this side's own bare step, and on a GPU against PyTorch's on tensors that lie ready."""
+    """The whole loop against this side's own bare step, and against PyTorch's on tensors that lie ready, not augmented."""
     for row in ("mini_genie_cnn", "compact"):
         bare, beside = sides.rust(), sides.rust(sides.both)
 
@@ -300,18 +296,19 @@ def loops(sides):
             "step": bare.contestant(f"step/{row}"),
             "loop0": bare.contestant(f"loop0/{row}"),
             "loop1": led(beside.contestant(f"loop1/{row}")),
-            "PyTorch": timed(step(row, sides.device)),
+            "resident": led(beside.contestant(f"resident/{row}")),
+            "PyTorch": clocked(step(row, sides.device), sides.device),
         }
-        busy = Busy(sides.device)
         times = measure({row: columns}, sides.options.rounds, sides.options.budget)[row]
-        busy.close()
+        share = busy(columns["resident"], statistics.median(times["resident"]), sides.device)
         for rust in (bare, beside):
             rust.close()
-        line = [SAID[row], *(milliseconds(times[column]) for column in ("step", "loop0", "loop1"))]
-        line += [ratios(times["step"], times[column]) for column in ("loop0", "loop1")]
-        line.append(ratios(times["PyTorch"], times["loop1"]))
-        if busy.seen:
-            line[0] += f" (GPU busy {statistics.median(busy.seen):.0f} %)"
+        sources = ("loop0", "loop1", "resident")
+        line = [SAID[row], *(milliseconds(times[column]) for column in ("step", *sources))]
+        line += [ratios(times["step"], times[column]) for column in sources]
+        line += [ratios(times["PyTorch"], times[column]) for column in sources[1:]]
+        if share is not None:
+            line[0] += f" (GPU busy {share:.0f} % of the resident loop)"
         yield line
 
 
@@ -364,8 +361,9 @@ def main():
     if "step" in options.only:
         table(["training step", "PyTorch, ms", "ours, ms", "ours is × as fast", "by processor time"], steps(sides))
     if "loop" in options.only:
-        head = ["whole loop with augmentation", "bare step, ms", "no loader, ms", "one loader, ms"]
-        table([*head, "no loader: share of the bare rate", "one loader: share of the bare rate", "× PyTorch's bare rate"], loops(sides))
+        head = ["whole loop with augmentation", "bare step, ms", "no loader, ms", "one loader, ms", "resident, ms"]
+        head += [f"{source}: share of the bare rate" for source in ("no loader", "one loader", "resident")]
+        table([*head, "one loader: × PyTorch's bare rate", "resident: × PyTorch's bare rate"], loops(sides))
     for kind, said in (("network", "network alone"), ("predict", "pictures to probabilities")):
         if kind in options.only:
             table([said, "batch", "PyTorch, ms", "ours, ms", "ours is × as fast", "by processor time"], looks(sides, kind))
