@@ -1,6 +1,7 @@
 //! Frequency scales: Hz, mel, octaves, notes.
 
 use crate::error::{Error, Result};
+use crate::sample::Sample;
 
 /// Where Slaney's scale turns from linear to logarithmic, in Hz.
 const SLANEY_BREAK_HZ: f64 = 1000.0;
@@ -9,29 +10,33 @@ const SLANEY_HZ_PER_MEL: f64 = 200.0 / 3.0;
 /// Ratio of 6.4 in 27 steps above the break.
 const SLANEY_STEPS: f64 = 27.0;
 
-/// Mels of a frequency in Hz: Slaney's scale, or HTK's `2595·log10(1 + f/700)` (librosa: `hz_to_mel`).
-pub fn hz_to_mel(frequency: f64, htk: bool) -> f64 {
+/// Mels of a frequency in Hz: Slaney's scale, or HTK's `2595·log10(1 + f/700)` (librosa: `hz_to_mel`). HTK's formula rounds in
+/// the type of the frequency, as in numpy; in `f32` few digits are left of a low one.
+pub fn hz_to_mel<T: Sample>(frequency: T, htk: bool) -> T {
     if htk {
-        return 2595.0 * (1.0 + frequency / 700.0).log10();
+        let ratio = T::one() + frequency / T::narrow(700.0);
+        return T::narrow(2595.0) * T::narrow(ratio.widen().log10());
     }
-    if frequency >= SLANEY_BREAK_HZ {
+    let frequency = frequency.widen();
+    T::narrow(if frequency >= SLANEY_BREAK_HZ {
         SLANEY_BREAK_HZ / SLANEY_HZ_PER_MEL + (frequency / SLANEY_BREAK_HZ).ln() * (SLANEY_STEPS / 6.4_f64.ln())
     } else {
         frequency / SLANEY_HZ_PER_MEL
-    }
+    })
 }
 
-/// The frequency in Hz of mels (librosa: `mel_to_hz`).
-pub fn mel_to_hz(mel: f64, htk: bool) -> f64 {
+/// The frequency in Hz of mels (librosa: `mel_to_hz`); rounds as [`hz_to_mel`] does.
+pub fn mel_to_hz<T: Sample>(mel: T, htk: bool) -> T {
     if htk {
-        return 700.0 * (10.0_f64.powf(mel / 2595.0) - 1.0);
+        let power = 10.0_f64.powf((mel / T::narrow(2595.0)).widen());
+        return T::narrow(700.0) * (T::narrow(power) - T::one());
     }
-    let break_mel = SLANEY_BREAK_HZ / SLANEY_HZ_PER_MEL;
-    if mel >= break_mel {
+    let (mel, break_mel) = (mel.widen(), SLANEY_BREAK_HZ / SLANEY_HZ_PER_MEL);
+    T::narrow(if mel >= break_mel {
         SLANEY_BREAK_HZ * ((mel - break_mel) * (6.4_f64.ln() / SLANEY_STEPS)).exp()
     } else {
         mel * SLANEY_HZ_PER_MEL
-    }
+    })
 }
 
 /// Octaves above the A four octaves below concert pitch (27.5 Hz), shifted by `tuning` in fractions of a bin

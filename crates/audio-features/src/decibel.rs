@@ -3,7 +3,7 @@
 use ndarray::{Array, ArrayBase, ArrayViewMutD, Axis, Data, Dimension};
 
 use crate::error::{Error, Result};
-use crate::lanes::{Kernel, LANES, Lanes, Largest, vectorized};
+use crate::lanes::{Kernel, LANES, Lanes, vectorized};
 use crate::sample::Sample;
 
 /// The value that counts as 0 dB (librosa's `ref`).
@@ -172,12 +172,14 @@ pub(crate) fn log_lanes<T: Sample>(bands: &mut [Lanes<T>], amin: f64, reference:
 }
 
 /// [`power_to_db`] of the bands of `frames` frames, block by block, in place, but for the cut: the result is what lies below
-/// it is to be raised to. Over a [`Reference::Value`] the bands are in decibels already.
+/// it is to be raised to. Over a [`Reference::Value`] the bands are in decibels already. `largest` finds the largest value of
+/// every lane.
 pub(crate) fn floor_of_blocks<T: Sample>(
     bands: &mut [Lanes<T>],
     n_bands: usize,
     frames: usize,
     config: &DbConfig,
+    largest: impl FnOnce(&[Lanes<T>]) -> Lanes<T>,
 ) -> Result<T> {
     // The last block may have lanes without a frame. They repeat the last frame, so as not to count as anything new.
     let last = (frames - 1) % LANES;
@@ -193,7 +195,7 @@ pub(crate) fn floor_of_blocks<T: Sample>(
         log_lanes(bands, config.amin, reference);
     }
     let Some(top_db) = config.top_db else { return Ok(T::neg_infinity()) };
-    Ok(maximum(&vectorized(Largest { values: bands }).0) - T::narrow(top_db))
+    Ok(maximum(&largest(bands).0) - T::narrow(top_db))
 }
 
 /// What counts as 0 dB.

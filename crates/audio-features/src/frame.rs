@@ -7,6 +7,7 @@ use crate::sample::Sample;
 /// What a centred frame sees beyond the ends of the signal: numpy's padding modes.
 ///
 /// As in librosa, transforms take the first five only; [`rms`](crate::rms), [`yin`](crate::yin) and [`pyin`](crate::pyin) take all.
+/// There is no `empty`: numpy leaves the padding as its memory was, so a result would be another in every call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]

@@ -7,11 +7,11 @@ use ndarray::{Array, Array2, ArrayBase, ArrayView2, ArrayViewMut2, Axis, Data, D
 
 use crate::decibel::{self, DbConfig, Reference};
 use crate::error::{Error, Result};
-use crate::lanes::{LANES, Lanes, blocks_of, store};
+use crate::lanes::{LANES, Lanes, Largest, blocks_of, store, vectorized};
 use crate::linalg::{multiply_above, polynomial_fit};
 use crate::mel::{MelConfig, MelSpectrogram};
 use crate::sample::{Sample, Table, dot};
-use crate::scratch::Pool;
+use crate::scratch::{Lent, Pool};
 use crate::stft::Framed;
 
 /// How the cosine transform is scaled (scipy's `norm`).
@@ -141,12 +141,12 @@ impl Mfcc {
         self.mel.stft().check_out(samples.len(), self.n_out, out.shape())?;
         let signal = self.mel.stft().framed(samples)?;
         let n_mels = self.config.mel.n_mels;
-        let mut work = self.pool.take::<Work<T>>();
+        let mut work = self.work::<T>();
         let Work { bands, coefficients } = &mut *work;
         bands.clear();
         bands.reserve(n_mels * signal.frames().div_ceil(LANES));
         self.energies(&signal, 0..signal.frames(), |_, block| bands.extend_from_slice(block))?;
-        let floor = self.floor(bands, signal.frames())?;
+        let floor = self.floor(bands, signal.frames(), |values| vectorized(Largest { values }))?;
         self.transform(bands, floor, coefficients, out);
         Ok(())
     }
@@ -177,7 +177,7 @@ impl Mfcc {
         if out.dim() != (self.n_out, log_mel.ncols()) {
             return Err(Error::shape("the output", &[self.n_out, log_mel.ncols()], out.shape()));
         }
-        let mut work = self.pool.take::<Work<T>>();
+        let mut work = self.work::<T>();
         let Work { bands, coefficients } = &mut *work;
         coefficients.resize(self.n_out, Lanes::default());
         blocks_of(log_mel, bands, |block| {
@@ -203,9 +203,20 @@ impl Mfcc {
         })
     }
 
-    /// Turns what [`Mfcc::energies`] gave for all frames to decibels where it is not yet, and returns what they are cut off at.
-    pub(crate) fn floor<T: Sample>(&self, bands: &mut [Lanes<T>], frames: usize) -> Result<T> {
-        decibel::floor_of_blocks(bands, self.config.mel.n_mels, frames, &self.config.db)
+    /// Turns what [`Mfcc::energies`] gave for all frames to decibels where it is not yet, and returns what they are cut off
+    /// at. `largest` finds the largest value of every lane.
+    pub(crate) fn floor<T: Sample>(
+        &self,
+        bands: &mut [Lanes<T>],
+        frames: usize,
+        largest: impl FnOnce(&[Lanes<T>]) -> Lanes<T>,
+    ) -> Result<T> {
+        decibel::floor_of_blocks(bands, self.config.mel.n_mels, frames, &self.config.db, largest)
+    }
+
+    /// The working memory of one call.
+    pub(crate) fn work<T: Sample>(&self) -> Lent<'_, Work<T>> {
+        self.pool.take()
     }
 
     /// From the decibels of some frames, block by block, to their coefficients.
@@ -234,8 +245,8 @@ impl Mfcc {
 
 /// The working memory of one call: the bands of all frames, block by block, and the coefficients of a block.
 #[derive(Default)]
-struct Work<T> {
-    bands: Vec<Lanes<T>>,
+pub(crate) struct Work<T> {
+    pub(crate) bands: Vec<Lanes<T>>,
     coefficients: Vec<Lanes<T>>,
 }
 

@@ -13,11 +13,11 @@ use rayon::prelude::*;
 use crate::chroma::Chroma;
 use crate::error::{Error, Result};
 use crate::extractor::{FeatureExtractor, FeatureSet};
-use crate::lanes::{LANES, Lanes, store};
+use crate::lanes::{LANES, Lanes, Largest, store, vectorized};
 use crate::mel::MelSpectrogram;
 use crate::mfcc::Mfcc;
-use crate::sample::Sample;
-use crate::stft::Framed;
+use crate::sample::{Sample, check_finite};
+use crate::stft::{Framed, Stft};
 use crate::summary::{VECTOR_162, Vector162};
 use crate::tuning::Peaks;
 
@@ -62,13 +62,25 @@ fn by_columns<T: Send>(
     left.and(right)
 }
 
+/// Samples whose soundness one thread checks at a time.
+const CHECKED: usize = 1 << 16;
+
+/// [`Stft::framed`], with the samples checked by several threads.
+fn framed<'a, T: Sample>(stft: &'a Stft, samples: &'a [T]) -> Result<Framed<'a, T>> {
+    if samples.par_chunks(CHECKED).all(|samples| check_finite(samples).is_ok()) {
+        return stft.framed_unchecked(samples);
+    }
+    // It finds the first of all, and says so.
+    stft.framed(samples)
+}
+
 impl MelSpectrogram {
     /// [`MelSpectrogram::process`] on several threads.
     ///
     /// # Errors
     /// As [`MelSpectrogram::process`].
     pub fn par_process<T: Sample>(&self, samples: &[T]) -> Result<Array2<T>> {
-        let signal = self.stft().framed(samples)?;
+        let signal = framed(self.stft(), samples)?;
         let mut out = Array2::zeros((self.config().n_mels, signal.frames()));
         by_columns(out.view_mut(), 0, LANES, &|frames, mut out| {
             let start = frames.start;
@@ -84,11 +96,14 @@ impl Mfcc {
     /// # Errors
     /// As [`Mfcc::process`].
     pub fn par_process<T: Sample>(&self, samples: &[T]) -> Result<Array2<T>> {
-        let signal = self.mel().stft().framed(samples)?;
+        let signal = framed(self.mel().stft(), samples)?;
         let (n_mels, total) = (self.config().mel.n_mels, signal.frames());
         let shape = (n_mels, total.div_ceil(LANES));
-        let mut bands = vec![Lanes::default(); shape.0 * shape.1];
-        let blocks = ArrayViewMut2::from_shape(shape.f(), &mut bands)
+        // Kept between calls, since filling it and having the machine find it is work of one thread.
+        let mut work = self.work::<T>();
+        let bands = &mut work.bands;
+        bands.resize(shape.0 * shape.1, Lanes::default());
+        let blocks = ArrayViewMut2::from_shape(shape.f(), bands)
             .map_err(|error| Error::input("the mel spectrogram", format!("of shape {shape:?}"), error))?;
         by_columns(blocks, 0, 1, &|blocks, mut out| {
             let frames = blocks.start * LANES..total.min(blocks.end * LANES);
@@ -97,7 +112,10 @@ impl Mfcc {
                 column.iter_mut().zip(bands).for_each(|(slot, &band)| *slot = band);
             })
         })?;
-        let floor = self.floor(&mut bands, total)?;
+        let floor = self.floor(bands, total, |bands| {
+            let parts = bands.par_chunks(TOGETHER * n_mels).map(|values| vectorized(Largest { values }));
+            parts.reduce(|| Lanes([T::neg_infinity(); LANES]), Lanes::max)
+        })?;
         let mut out = Array2::zeros((self.n_mfcc(), total));
         by_columns(out.view_mut(), 0, LANES, &|frames, out| {
             let blocks = frames.start / LANES * n_mels..frames.end.div_ceil(LANES) * n_mels;
@@ -114,7 +132,7 @@ impl Chroma {
     /// # Errors
     /// As [`Chroma::process`].
     pub fn par_process<T: Sample>(&self, samples: &[T]) -> Result<Array2<T>> {
-        let signal = self.stft().framed(samples)?;
+        let signal = framed(self.stft(), samples)?;
         let mut out = Array2::zeros((self.config().n_chroma, signal.frames()));
         match self.config().tuning {
             Some(tuning) => self.pass(&signal, out.view_mut(), (0, LANES), Some(tuning), None)?,
@@ -160,7 +178,8 @@ impl Chroma {
         tuning: Option<f64>,
         peaks: Option<&Mutex<Peaks<T>>>,
     ) -> Result<()> {
-        by_columns(out, 0, LANES, &|frames, mut out| {
+        // Where few blocks are visited, a thread gets more frames at a time.
+        by_columns(out, 0, (step / 4).max(LANES), &|frames, mut out| {
             let start = offset + frames.start.saturating_sub(offset).next_multiple_of(step);
             if start >= frames.end {
                 return Ok(());

@@ -22,7 +22,8 @@ pub enum Precision {
     #[default]
     Parity,
     /// In `f32`: nearly twice as fast, within 1e-5 of the largest value. Features that librosa itself answers differently
-    /// at another precision (chroma with estimated tuning, contrast and bandwidth of pure tones) may differ more.
+    /// at another precision may differ more: chroma with estimated tuning, contrast and bandwidth of pure tones, and what
+    /// takes roots or logarithms of bins that hold nothing but rounding (spectrograms to a power below 1, flatness).
     Fast,
 }
 
@@ -323,6 +324,11 @@ impl Stft {
     /// Checks a signal and pads it.
     pub(crate) fn framed<'a, T: Sample>(&'a self, samples: &'a [T]) -> Result<Framed<'a, T>> {
         check_finite(samples)?;
+        self.framed_unchecked(samples)
+    }
+
+    /// Pads a signal whose samples are known to be finite.
+    pub(crate) fn framed_unchecked<'a, T: Sample>(&'a self, samples: &'a [T]) -> Result<Framed<'a, T>> {
         let Layout { frames, head, tail } = self.layout(samples.len())?;
         let (half, mode) = (self.config.n_fft / 2, self.config.pad_mode);
         let mut ends = self.pool.take::<Ends<T>>();

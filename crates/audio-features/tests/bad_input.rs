@@ -88,6 +88,7 @@ fn window() -> impl Strategy<Value = Window> {
         1 => (size(), number(), any::<bool>()).prop_map(|(nbar, sll, norm)| Window::Taylor { nbar, sll, norm }),
         1 => number().prop_map(|nw| Window::Dpss { nw }),
         1 => number().prop_map(|beta| Window::KaiserBesselDerived { beta }),
+        1 => any::<bool>().prop_map(|periodic| Window::Always { window: Box::new(Window::Cosine), periodic }),
         1 => prop::collection::vec(number(), 0..70).prop_map(Window::Custom),
     ]
 }

@@ -107,6 +107,13 @@ pub enum Window {
         /// Shape of the Kaiser window.
         beta: f64,
     },
+    /// Another window that is periodic or symmetric whatever it is used for (`hann_symmetric`, `hann_periodic`, and so on).
+    Always {
+        /// The window.
+        window: Box<Window>,
+        /// Whether it is periodic.
+        periodic: bool,
+    },
     /// Values of the caller's own. Their number must be the window's length.
     Custom(Vec<f64>),
 }
@@ -119,6 +126,9 @@ impl Window {
     /// # Errors
     /// [`Error::InvalidConfig`] when `length` is 0, a parameter is out of its range, or a [`Window::Custom`] has another length.
     pub fn samples(&self, length: usize, periodic: bool) -> Result<Vec<f64>> {
+        if let Self::Always { ref window, periodic } = *self {
+            return window.samples(length, periodic);
+        }
         check_length("win_length", length)?;
         self.check(length, periodic)?;
         if let Self::Custom(values) = self {
@@ -269,16 +279,28 @@ impl Window {
                 let half: Vec<f64> = sums[..m / 2].iter().map(|sum| (sum / total).sqrt()).collect();
                 half.iter().chain(half.iter().rev()).copied().collect()
             }
+            Self::Always { ref window, .. } => window.symmetric(m),
             Self::Custom(ref values) => values.clone(),
         }
     }
 }
 
-/// A window by scipy's name, for those that need no parameter.
+/// A window by scipy's name, for those that need no parameter; `_symmetric` or `_periodic` may follow it.
 impl std::str::FromStr for Window {
     type Err = Error;
 
     fn from_str(name: &str) -> Result<Self> {
+        for (ending, periodic) in [("_symmetric", false), ("_periodic", true)] {
+            if let Some(name) = name.strip_suffix(ending) {
+                return Ok(Self::Always { window: Box::new(Self::by_name(name)?), periodic });
+            }
+        }
+        Self::by_name(name)
+    }
+}
+
+impl Window {
+    fn by_name(name: &str) -> Result<Self> {
         Ok(match name {
             "hann" | "han" => Self::Hann,
             "hamming" | "hamm" | "ham" => Self::Hamming,
@@ -334,6 +356,14 @@ pub(crate) fn bessel_i0(x: f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_ending_of_the_name_wins() {
+        let hann = |name: &str, periodic| name.parse::<Window>().unwrap().samples(8, periodic).unwrap();
+        assert_eq!(hann("hann_symmetric", true), hann("hann", false));
+        assert_eq!(hann("hann_periodic", false), hann("hann", true));
+        assert!("hann_symmetric_periodic".parse::<Window>().is_err());
+    }
 
     #[test]
     fn periodic_hann_adds_up_to_one_at_half_overlap() {

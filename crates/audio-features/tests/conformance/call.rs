@@ -103,7 +103,9 @@ impl Params {
         }
         let Some(parts) = value.as_array() else { return refused("a window of no known kind") };
         let numbers: Vec<f64> = parts.iter().skip(1).filter_map(number).collect();
-        Ok(match (parts.first().and_then(Value::as_str), numbers.as_slice()) {
+        let full_name = parts.first().and_then(Value::as_str);
+        let name = full_name.map(|name| name.trim_end_matches("_symmetric").trim_end_matches("_periodic"));
+        let window = match (name, numbers.as_slice()) {
             (Some("kaiser" | "ksr"), &[beta]) => Window::Kaiser { beta },
             (Some("gaussian" | "gauss" | "gss"), &[std]) => Window::Gaussian { std },
             (Some("general_gaussian" | "general gaussian" | "general_gauss" | "general gauss" | "ggs"), &[p, sig]) => {
@@ -131,8 +133,13 @@ impl Params {
             },
             (Some(name), &[]) => name.parse()?,
             (None, _) => Window::Custom(parts.iter().filter_map(number).collect()),
-            (Some(name), _) => return unsupported(format!("window {name} with {} parameters", numbers.len())),
-        })
+            (Some(name), _) => return refused(format!("window {name} with {} parameters", numbers.len())),
+        };
+        if full_name == name {
+            return Ok(window);
+        }
+        let periodic = full_name.is_some_and(|name| name.ends_with("_periodic"));
+        Ok(Window::Always { window: Box::new(window), periodic })
     }
 
     fn pad_mode(&mut self) -> Result<PadMode, Stop> {
@@ -360,9 +367,15 @@ fn signal<T: Sample + Kind>(function: &str, input: &ArrayD<T>, mut p: Params, fa
                 Some(other) => return refused(format!("norm = {other}")),
             };
             let dct_type = u8::try_from(p.usize("dct_type", 2)?).unwrap_or(u8::MAX);
-            let (n_mfcc, lifter) = (p.usize("n_mfcc", 20)?, p.f64("lifter", 0.0)?);
+            let (n_mfcc, lifter) = (p.f64("n_mfcc", 20.0)?, p.f64("lifter", 0.0)?);
             let stft = p.stft(true, fast)?;
             let mut mel = p.mel(stft, "mel_norm")?;
+            // Below 0 it is the end of a slice: so many less than there are.
+            let n_mfcc = match n_mfcc {
+                n if n < 0.0 && lifter > 0.0 => return refused("n_mfcc below 0 with a lifter"),
+                n if n < 0.0 => (mel.n_mels as f64 + n).max(0.0) as usize,
+                n => n as usize,
+            };
             p.done()?;
             let config = |mel| af::MfccConfig { mel, n_mfcc, dct_type, norm, lifter, ..af::MfccConfig::default() };
             if function == "mfcc[S]" {
@@ -379,7 +392,7 @@ fn signal<T: Sample + Kind>(function: &str, input: &ArrayD<T>, mut p: Params, fa
                 frame_length: p.usize("frame_length", 2048)?,
                 hop_length: p.usize("hop_length", 512)?,
                 center: p.bool("center", true)?,
-                threshold: p.f64("threshold", 1e-10)?,
+                threshold: p.f64("threshold", 1e-10)? * p.optional_f64("ref_magnitude", None)?.unwrap_or(1.0),
                 zero_pos: p.bool("zero_pos", true)?,
                 pad: p.bool("pad", false)?,
             };
@@ -418,8 +431,14 @@ fn signal<T: Sample + Kind>(function: &str, input: &ArrayD<T>, mut p: Params, fa
                 Some(other) => return refused(format!("mode = {other}")),
             };
             let config = af::DeltaConfig { width: p.usize("width", 9)?, order: p.usize("order", 1)?, mode };
+            let axis = from_end(p.f64("axis", -1.0)?, input.ndim());
             p.done()?;
-            one(af::delta(input, &config)?)
+            let Some(axis) = axis else { return refused("no such axis") };
+            let mut data = input.view();
+            data.swap_axes(axis, input.ndim() - 1);
+            let mut delta = af::delta(&data, &config)?;
+            delta.swap_axes(axis, input.ndim() - 1);
+            one(delta)
         }
         _ if function.starts_with("power_to_db") || function.starts_with("amplitude_to_db") => {
             decibels(function, input, p)
@@ -436,13 +455,17 @@ fn signal<T: Sample + Kind>(function: &str, input: &ArrayD<T>, mut p: Params, fa
         "hz_to_mel" | "mel_to_hz" => {
             let htk = p.bool("htk", false)?;
             p.done()?;
-            let convert = if function == "hz_to_mel" { af::hz_to_mel } else { af::mel_to_hz };
-            one(input.mapv(|x| T::narrow(convert(x.widen(), htk))))
+            let convert = if function == "hz_to_mel" { af::hz_to_mel::<T> } else { af::mel_to_hz::<T> };
+            one(input.mapv(|x| convert(x, htk)))
         }
         "hz_to_midi" | "midi_to_hz" => {
             p.done()?;
-            let convert = if function == "hz_to_midi" { af::hz_to_midi } else { af::midi_to_hz };
-            one(input.mapv(|x| T::narrow(convert(x.widen()))))
+            if function == "hz_to_midi" {
+                // Of f64 for all input, since numpy's logarithm of 440 is.
+                one(input.mapv(|x| af::hz_to_midi(x.widen())))
+            } else {
+                one(input.mapv(|x| T::narrow(af::midi_to_hz(x.widen()))))
+            }
         }
         "hz_to_octs" | "octs_to_hz" => {
             let (tuning, bins) = (p.f64("tuning", 0.0)?, p.usize("bins_per_octave", 12)?);
@@ -541,6 +564,12 @@ fn decibels<T: Sample + Kind>(function: &str, input: &ArrayD<T>, mut p: Params) 
         _ => return unsupported(format!("function {function}")),
     };
     one(if of_power { af::power_to_db(input, &config)? } else { af::amplitude_to_db(input, &config)? })
+}
+
+/// An index of Python's among `n`, where those below 0 count from the end.
+fn from_end(index: f64, n: usize) -> Option<usize> {
+    let index = if index < 0.0 { index + n as f64 } else { index };
+    (index >= 0.0 && index < n as f64).then_some(index as usize)
 }
 
 /// Length of the last axis but one: the bins of spectrograms, `[channels…, n_bins, n_frames]`.

@@ -18,7 +18,8 @@ enum Gate {
     OfLargest(f64),
     /// ‖d‖ ≤ this·‖ref‖.
     Relative(f64),
-    /// As `Relative`, without the ends, which a resampler's filter sees beyond; and at most 0.01 sample too late or early.
+    /// As `Relative`, channel by channel, without the ends, which a resampler's filter sees beyond; and at most 0.01 sample too
+    /// late or early.
     Resampled(f64),
     /// The same values.
     Exact,
@@ -89,10 +90,13 @@ pub(crate) fn compare(
         Gate::OfLargest(share) => worst(&|_| (share * largest).max(f64::MIN_POSITIVE)),
         Gate::Relative(share) => (relative(&got, &want) / share, 0),
         Gate::Resampled(share) => {
-            let margin = (got.len() / 10).max(200).min(got.len() / 3);
-            let inside = margin..got.len() - margin;
-            let (got, want) = (&got[inside.clone()], &want[inside]);
-            ((relative(got, want) / share).max(delay(got, want).abs() / 0.01), margin)
+            let n = expected.shape.last().copied().unwrap_or(0).max(1);
+            let margin = (n / 10).max(200).min(n / 3);
+            let of_channel = |(index, (got, want)): (usize, (&[f64], &[f64]))| {
+                let (got, want) = (&got[margin..n - margin], &want[margin..n - margin]);
+                ((relative(got, want) / share).max(delay(got, want).abs() / 0.01), index * n + margin)
+            };
+            got.chunks_exact(n).zip(want.chunks_exact(n)).enumerate().map(of_channel).fold((0.0, 0), most)
         }
         Gate::Pitch => return pitch(expected, &got, &want),
     };

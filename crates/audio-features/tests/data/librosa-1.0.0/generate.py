@@ -98,6 +98,8 @@ def make_inputs(full):
     inputs["mag_many"] = np.abs(librosa.stft(inputs["many"][..., :500], n_fft=64, hop_length=100))
     inputs["chromagram_many"] = np.random.default_rng(7).random((2, 12, 4)).astype(np.float32)
     inputs["mag513"] = np.abs(librosa.stft(inputs["noise"][:2000], n_fft=1024))
+    for name in ["freqs", "mels"]:
+        inputs[name + "32"] = inputs[name].astype(np.float32)
     return inputs
 
 
@@ -411,10 +413,10 @@ def build(full):
     # Effects and resampling.
     # Short inputs for the committed subset; everything for the full suite.
     cut = (lambda y, n: y) if full else (lambda y, n: f"{y}[:{n}]")
-    for y in [cut("speech", 3000), cut("speech64", 1500), cut("chirp", 1500)]:
+    for y in [cut("speech", 2200), cut("speech64", 1200), cut("chirp", 1200)]:
         for rate in [0.5, 0.8, 1.0, 1.25, 2.0]:
             s.add("effects.time_stretch", [y], rate=rate)
-    for y in ["speech", "noise"]:
+    for y in [cut("speech", 2700), cut("noise", 2700)]:
         for n_steps in [0.7, -3.0, 4.0]:
             s.add("effects.pitch_shift", [y], sr=SR, n_steps=n_steps)
     s.add("effects.time_stretch", [cut("speech", 2000)], rate=0.9, n_fft=512)
@@ -450,6 +452,7 @@ def build(full):
         s.add("yin", ["speech"], group="pitch", sr=SR, **p)
     add_windows_and_channels(s, rng, many)
     add_crossings_and_aggregates(s, rng, many, full)
+    add_other_spellings(s)
     return s
 
 
@@ -523,6 +526,23 @@ def add_crossings_and_aggregates(s, rng, many, full):
             for p in product(rng, many, threshold=[D, 0.05, 0.3], zero_pos=[D, False]):
                 s.add("zero_crossings[ref=max]", [y], **p)
                 s.add("zero_crossings[ref=median]", [y], **p)
+
+
+def add_other_spellings(s):
+    """Arguments that librosa hands on to others or reads in Python's own way, and scales in single precision."""
+    for window in ["hann_symmetric", "hann_periodic", ("kaiser_symmetric", 4.0), "hann_symmetric_periodic", ("hamming", 0.5), "kaiser"]:
+        for fftbins in [True, False]:
+            s.add("filters.get_window", window=window, Nx=12, fftbins=fftbins)
+    s.add("stft", ["speech[:500]"], n_fft=64, window="hamming_symmetric")
+    for n_mfcc in [-1, -30, -200]:
+        s.add("mfcc", ["speech[:2000]"], n_mfcc=n_mfcc, n_mels=40)
+    for ref_magnitude in [0.0, 0.3]:
+        s.add("zero_crossing_rate", ["speech"], threshold=0.1, ref_magnitude=ref_magnitude)
+    for axis in [0, -2, 1, 2]:
+        s.add("delta", ["features"], axis=axis, width=5)
+    for fn, name in [("hz_to_mel", "freqs32"), ("mel_to_hz", "mels32"), ("hz_to_octs", "freqs32[1:]"), ("hz_to_midi", "freqs32[1:]")]:
+        for p in [{}, {"htk": True}] if "mel" in fn else [{}]:
+            s.add(fn, [name], group="scales", **p)
 
 
 def main():
