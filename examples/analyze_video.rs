@@ -9,6 +9,8 @@
 
 #![allow(clippy::print_stderr, reason = "a program speaks to its user")]
 
+#[path = "common/face_weights.rs"]
+mod face_weights;
 #[path = "common/progress.rs"]
 mod progress;
 
@@ -22,6 +24,7 @@ use clap::{Parser, ValueEnum};
 use emotion::face_prep::Mtcnn;
 use emotion::timeline::{Opinion, Timeline};
 use emotion::{Analyzer, Fusion};
+use model_kit::device::Device;
 
 /// Read expressed emotion from a clip, by face and by voice.
 #[derive(Debug, Parser)]
@@ -44,9 +47,9 @@ struct Arguments {
     /// How face and voice become one: mean, weighted[:FACE], quality, product, max
     #[arg(long, default_value_t = Fusion::Mean)]
     fusion: Fusion,
-    /// Weights of the face model [default: the pretrained ones]
+    /// Weights of the face model: a file, pretrained-ferplus or pretrained-tiny [default: the pretrained ones]
     #[arg(long, value_name = "FILE")]
-    fer_weights: Option<PathBuf>,
+    fer_weights: Option<String>,
     /// Weights of the speech model [default: the pretrained ones]
     #[arg(long, value_name = "FILE")]
     ser_weights: Option<PathBuf>,
@@ -97,8 +100,8 @@ fn run(arguments: &Arguments) -> anyhow::Result<String> {
     if arguments.detector == Detector::Mtcnn {
         builder = builder.detector(mtcnn(arguments.mtcnn_weights.as_deref())?);
     }
-    if let Some(path) = &arguments.fer_weights {
-        builder = builder.face_weights(path);
+    if let Some(weights) = &arguments.fer_weights {
+        builder = builder.face_model(face_weights::open(weights, Device::Cpu)?);
     }
     if let Some(path) = &arguments.ser_weights {
         builder = builder.speech_weights(path);

@@ -20,6 +20,8 @@
 
 #[path = "common/face_source.rs"]
 mod face_source;
+#[path = "common/face_weights.rs"]
+mod face_weights;
 #[path = "common/report.rs"]
 mod report;
 
@@ -49,7 +51,7 @@ struct Options {
     /// training, public, private or all; for class folders also the name of a split's folder.
     #[arg(long, default_value = "public")]
     split: String,
-    /// A model file, or `pretrained` for the one that comes with the crate.
+    /// A model file, or one that comes with the crate: pretrained, pretrained-ferplus or pretrained-tiny.
     #[arg(long, default_value = "pretrained")]
     weights: String,
     /// Further models to compare it with, as for `weights`, with commas between: McNemar's test on the same pictures.
@@ -59,9 +61,9 @@ struct Options {
     /// strengths each: eighteen more looks at every picture, for each model.
     #[arg(long)]
     robustness: bool,
-    /// Average the answers for ten looks at each face: `views` moves it by two pixels and mirrors it, `ten-crop` cuts its
-    /// corners and centre out and mirrors them.
-    #[arg(long, value_enum, num_args = 0..=1, default_missing_value = "views")]
+    /// Average the answers for ten looks at each face: `ten-crop`, what `--tta` alone means, cuts its corners and centre out
+    /// and mirrors them, `views` moves the whole face by two pixels and mirrors it.
+    #[arg(long, value_enum, num_args = 0..=1, default_missing_value = "ten-crop")]
     tta: Option<Tta>,
     /// Width and height of the crops of `ten-crop`, in pixels of the 48×48 face, from 24.
     #[arg(long, default_value_t = 44)]
@@ -200,10 +202,7 @@ struct Answers {
 }
 
 fn open(weights: &str, options: &Options) -> Result<Named> {
-    let model = match weights {
-        "pretrained" => FerModel::pretrained_on(options.device)?,
-        file => FerModel::load_on(file, options.device)?,
-    };
+    let model = face_weights::open(weights, options.device)?;
     let name = model.config().name.clone();
     Ok(Named { name: if name.is_empty() { weights.to_owned() } else { name }, model })
 }

@@ -13,6 +13,9 @@
 
 #![allow(clippy::print_stdout, reason = "it talks to the one who runs it")]
 
+#[path = "common/face_weights.rs"]
+mod face_weights;
+
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
@@ -35,7 +38,7 @@ use tch::{Tensor, no_grad};
 #[derive(Parser)]
 #[command(about = "Writes a face or speech model as ONNX or TorchScript", version)]
 struct Options {
-    /// pretrained-face, pretrained-voice, or a model file of this workspace.
+    /// pretrained-face, pretrained-ferplus, pretrained-tiny, pretrained-voice, or a model file of this workspace.
     #[arg(long, required_unless_present = "every")]
     weights: Option<String>,
     /// What to write; by the ending of --out (.onnx, .pt) if not said.
@@ -47,7 +50,7 @@ struct Options {
     /// Also write inputs and the logits that the model gives them, as safetensors: `input_0`, `logits_0`, …
     #[arg(long)]
     samples: Option<PathBuf>,
-    /// Instead, write every network with random weights and both shipped models into this folder, in both formats and with
+    /// Instead, write every network with random weights and all shipped models into this folder, in both formats and with
     /// samples.
     #[arg(long, conflicts_with_all = ["weights", "out", "samples", "format"])]
     every: Option<PathBuf>,
@@ -76,8 +79,8 @@ enum Model {
 impl Model {
     fn load(name: &str) -> Result<Self> {
         match name {
-            "pretrained-face" => Ok(Self::Face(Box::new(FerModel::pretrained()?))),
             "pretrained-voice" => Ok(Self::Voice(Box::new(SerModel::pretrained()?))),
+            face if face.starts_with("pretrained") => Ok(Self::Face(Box::new(face_weights::open(face, Device::Cpu)?))),
             file => Self::from_weights(&Weights::open(file.as_ref())?),
         }
     }
@@ -154,7 +157,7 @@ fn every(folder: &Path) -> Result<()> {
         }
         model.write_samples(&folder.join(name).with_extension("safetensors"))
     };
-    for name in ["pretrained-face", "pretrained-voice"] {
+    for name in ["pretrained-face", "pretrained-ferplus", "pretrained-tiny", "pretrained-voice"] {
         write(name, &Model::load(name)?)?;
     }
     for arch in Arch::all().into_iter().chain(Arch::presets()) {

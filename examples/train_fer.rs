@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! cargo run --release --example train_fer -- --data fer2013.csv --out runs/fer
-//! cargo run --release --example train_fer -- --data fer2013.csv --out runs/fer --resume
+//! cargo run --release --example train_fer -- --data fer2013.csv --out runs/fer --resume    # or --finish, to leave it there
 //! cargo run --release --example train_fer -- --data fer2013.csv --recipe minigenie --out runs/minigenie --tensorboard
 //! cargo run --release --example train_fer -- --data fer2013.csv --recipe tiny --teacher large.safetensors --out runs/taught
 //! cargo run --release --example train_fer -- --data fer2013.csv --recipe mlp --folds 5 --out runs/mlp-folds
@@ -120,6 +120,9 @@ struct Options {
     /// Go on where a training in the same folder stopped.
     #[arg(long)]
     resume: bool,
+    /// End a training in the same folder that was cut: make the model of its best epoch so far.
+    #[arg(long, conflicts_with = "folds")]
+    finish: bool,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -146,7 +149,7 @@ fn main() -> Result<()> {
     let out = &options.out;
     let marker = if options.folds.is_some() { out.join("fold-0") } else { out.clone() };
     ensure!(
-        options.resume || !marker.join("last.safetensors").exists(),
+        options.resume || options.finish || !marker.join("last.safetensors").exists(),
         "{} already holds a training: go on with it by --resume, or choose another --out",
         out.display()
     );
@@ -155,7 +158,7 @@ fn main() -> Result<()> {
         loader_threads: options.loaders,
         resident: options.resident,
         folder: Some(out.clone()),
-        resume: options.resume,
+        resume: options.resume || options.finish,
         backbone: options.backbone.clone(),
         teacher: options.teacher.clone(),
     };
@@ -234,7 +237,7 @@ fn train_one(options: &Options, recipe: &Recipe, run: &Run, data: &FaceData, cou
     draw(out, "classes", &class_distribution(&parts, &format!("The classes of {set}")))?;
 
     let model = out.join("model.safetensors");
-    let best = report.best.context("no epoch was finished")?;
+    let best = report.best.context("no epoch has been finished yet")?;
     let weights = out.join("best.safetensors");
     let name = options.name.clone().unwrap_or_else(|| recipe.arch.to_string());
     let config = export(recipe, &report, [training, choosing], &weights, &name, &model)?;
@@ -301,6 +304,10 @@ fn watched<T>(
     let mut board = options.tensorboard.then(|| TensorBoard::new(folder.join("tensorboard"))).transpose()?;
     let mut callbacks: Vec<&mut dyn Callback> = vec![&mut log, &mut console];
     callbacks.extend(board.as_mut().map(|board| board as &mut dyn Callback));
+    let mut end = End;
+    if options.finish {
+        callbacks.push(&mut end);
+    }
     training(&mut callbacks)
 }
 
@@ -309,6 +316,15 @@ fn draw(folder: &Path, name: &str, chart: &Chart) -> Result<()> {
         chart.save(&folder.join(format!("{name}.{ending}")))?;
     }
     Ok(())
+}
+
+/// Stops a training after its next step.
+struct End;
+
+impl Callback for End {
+    fn on_step(&mut self, _: &StepInfo) -> Result<Flow, BoxError> {
+        Ok(Flow::Stop)
+    }
 }
 
 /// A bar within each epoch on a terminal, and one line after each epoch anywhere.

@@ -9,6 +9,9 @@
 
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "it talks to the one who runs it")]
 
+#[path = "common/face_weights.rs"]
+mod face_weights;
+
 use std::path::PathBuf;
 use std::time::Instant;
 
@@ -16,8 +19,8 @@ use anyhow::{Context, Result, ensure};
 use clap::{Parser, ValueEnum};
 use emotion_core::EmotionModel;
 use fer_model::dataset::{FaceSet, Fer2013, Split};
-use fer_model::{FaceFeatures, FerModel, Hog, SvmBaseline, SvmData};
-use model_kit::device::set_threads;
+use fer_model::{FaceFeatures, Hog, SvmBaseline, SvmData};
+use model_kit::device::{Device, set_threads};
 use model_kit::metrics::{Confusion, fit_temperature};
 use model_kit::svm::SvmConfig;
 
@@ -30,7 +33,8 @@ struct Options {
     /// What the machine looks at.
     #[arg(long, value_enum, default_value_t = Kind::Hog)]
     features: Kind,
-    /// The network of `--features cnn`: a model file, or `pretrained` for the one that comes with the crate.
+    /// The network of `--features cnn`: a model file, or one that comes with the crate: pretrained, pretrained-ferplus or
+    /// pretrained-tiny.
     #[arg(long, default_value = "pretrained")]
     weights: String,
     /// The values of C that are tried, from small to large.
@@ -60,8 +64,7 @@ fn main() -> Result<()> {
     let features = match options.features {
         Kind::Pixels => FaceFeatures::Pixels,
         Kind::Hog => FaceFeatures::Hog(Hog::default()),
-        Kind::Cnn if options.weights == "pretrained" => FaceFeatures::Cnn(Box::new(FerModel::pretrained()?)),
-        Kind::Cnn => FaceFeatures::Cnn(Box::new(FerModel::load(&options.weights)?)),
+        Kind::Cnn => FaceFeatures::Cnn(Box::new(face_weights::open(&options.weights, Device::Cpu)?)),
     };
     let started = Instant::now();
     let prepared = SvmData::new(&features, &training)?;

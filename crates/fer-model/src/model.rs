@@ -66,29 +66,6 @@ impl fmt::Debug for FerModel {
 }
 
 impl FerModel {
-    /// The model that this workspace trained, on the processor. Its card is `weights/README.md` in this crate.
-    ///
-    /// # Errors
-    /// [`Error::NotEmbedded`] when the feature `pretrained` is off.
-    pub fn pretrained() -> Result<Self> {
-        Self::pretrained_on(Device::Cpu)
-    }
-
-    /// The model that this workspace trained, on a device.
-    ///
-    /// # Errors
-    /// As [`pretrained`](Self::pretrained), and [`Error::Model`] for a device that is not there.
-    #[cfg_attr(not(feature = "pretrained"), allow(unused_variables, reason = "there is nothing to put on the device"))]
-    pub fn pretrained_on(device: Device) -> Result<Self> {
-        #[cfg(feature = "pretrained")]
-        {
-            let bytes = include_bytes!("../weights/compact.safetensors");
-            Self::from_weights(&Weights::from_bytes(bytes, "<pretrained>")?, device)
-        }
-        #[cfg(not(feature = "pretrained"))]
-        Err(Error::NotEmbedded)
-    }
-
     /// Reads a model file onto the processor: safetensors such as `train_fer` writes, or a TorchScript file `model.pt` with
     /// `model.pt.json` beside it ([`ModelConfig::beside_script`]).
     ///

@@ -191,13 +191,3 @@ fn torchscript_files_that_do_not_fit_are_told_apart() {
     std::fs::write(&copy, b"PK\x03\x04 and then nothing of use").unwrap();
     assert!(reason(FerModel::load(&copy)).contains("LibTorch"));
 }
-
-#[cfg(feature = "pretrained")]
-#[test]
-fn the_shipped_model_loads_and_is_small() {
-    let model = FerModel::pretrained().unwrap();
-    assert_eq!(*model.labels(), LabelSet::face7());
-    let scores = model.predict(&face(48, 1)).unwrap();
-    assert_eq!(scores.values().len(), 7);
-    assert!(std::fs::metadata("weights/compact.safetensors").unwrap().len() < 6_000_000);
-}
