@@ -86,6 +86,7 @@ def main():
             "DataLoader, PIL": contestant(loader(on_pil)),
             "DataLoader, tensors": contestant(loader(on_tensors)),
             "model-kit": ours.contestant(f"workers/{workers}"),
+            "resident": ours.contestant(f"resident/{workers}"),
         }
     times = measure(rows, options.rounds)
     # The loaders' processes hold a copy of the pipe to the bench program: they end first, or that would wait for ever.
@@ -93,13 +94,14 @@ def main():
     gc.collect()
     ours.close()
     print(f"\nPictures a second, median of {options.rounds} rounds; {BATCHES} batches of {BATCH} a round.\n")
-    print("| workers | DataLoader on PIL pictures | DataLoader on tensors | model-kit | over the faster of the two: medians (minima of time) |")
-    print("|---|---|---|---|---|")
+    print("| workers | DataLoader on PIL pictures | DataLoader on tensors | model-kit | resident, on the processor | model-kit over the faster DataLoader: medians (minima of time) | resident over model-kit |")
+    print("|---|---|---|---|---|---|---|")
     for row, found in times.items():
         seconds = {column: (statistics.median(values), min(values)) for column, values in found.items()}
         speed = [f"{BATCH * BATCHES / seconds[column][0]:,.0f}" for column in seconds]
         ratios = [min(seconds["DataLoader, PIL"][way], seconds["DataLoader, tensors"][way]) / seconds["model-kit"][way] for way in (0, 1)]
-        print(f"| {row.split()[0]} | {' | '.join(speed)} | {ratios[0]:.1f} ({ratios[1]:.1f}) |")
+        resident = [seconds["model-kit"][way] / seconds["resident"][way] for way in (0, 1)]
+        print(f"| {row.split()[0]} | {' | '.join(speed)} | {ratios[0]:.1f} ({ratios[1]:.1f}) | {resident[0]:.2f} ({resident[1]:.2f}) |")
     print(f"\n{machine(['torch', 'torchvision', 'numpy', 'pillow'])}.")
 
 

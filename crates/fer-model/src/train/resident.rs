@@ -239,9 +239,9 @@ fn centred(map: Option<&Affine>) -> [f64; 6] {
 
 /// For each picture its own stretch of a bank, `[pictures, 1, 48, 48]`.
 fn stretches(bank: &Tensor, starts: &Tensor) -> Result<Tensor> {
-    let places = Tensor::f_arange(PIXELS as i64, (Kind::Int64, bank.device()))?.f_add(&starts.f_unsqueeze(1)?)?;
-    let side = SIDE as i64;
-    Ok(bank.f_index_select(0, &places.f_flatten(0, -1)?)?.f_view([-1, 1, side, side])?)
+    // A view of every stretch there is.
+    let all = bank.f_unfold(0, PIXELS as i64, 1)?;
+    Ok(all.f_index_select(0, starts)?.f_view([-1, 1, SIDE as i64, SIDE as i64])?)
 }
 
 /// Rounded, and held between 0 and 255.
