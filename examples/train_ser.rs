@@ -12,6 +12,7 @@
 //! # A stranger of each of three corpora held out at once; learn from one corpus and measure on the others.
 //! cargo run --release --example train_ser -- --data DATA --corpora ravdess,tess,savee --seven --cross-validate strangers
 //! cargo run --release --example train_ser -- --data DATA --corpora ravdess,tess,savee --seven --cross-validate corpora
+//! # (Every cross-validation ends with the temperature of its held-out answers, for the --temperature of a last training.)
 //! # The papers' procedure, which leaks: its figure stands for nothing but itself.
 //! cargo run --release --example train_ser -- --data DATA --corpora ravdess --arch DeepCnn1d --leaky
 //! ```
@@ -37,7 +38,7 @@ use emotion_core::LabelSet;
 use indicatif::ProgressBar;
 use model_kit::callback::CsvLog;
 use model_kit::device::{Device, set_threads};
-use model_kit::metrics::{Confusion, Evaluation, EvaluationContext};
+use model_kit::metrics::{Confusion, Evaluation, EvaluationContext, fit_temperature};
 use model_kit::plots::{TrainingLog, confusion_matrix, training_curves};
 use ser_console::Console;
 use ser_model::SerModel;
@@ -70,7 +71,8 @@ struct Options {
     /// Seven labels, those that most corpora share: calm clips count as neutral.
     #[arg(long)]
     seven: bool,
-    /// RAVDESS actors that are measured once at the end and never learnt from, such as 17-20 or 3,6,7.
+    /// RAVDESS actors that are measured once at the end and never learnt from, such as 17-20 or 3,6,7. With --cross-validate,
+    /// which holds out every speaker in turn, those to whose clips no temperature is fitted.
     #[arg(long, default_value = "17-20")]
     test_actors: String,
     /// One of RAVDESS's five published folds, 1 to 5, as the test actors.
@@ -85,7 +87,7 @@ struct Options {
     /// Train and measure in every fold of a protocol: ravdess-folds, loso (leave one speaker out), speakers-K, clips-K (by
     /// clip: known voices), strangers (a RAVDESS fold and a speaker of every other corpus held out), corpora (learn from
     /// one, measure on the others).
-    #[arg(long, conflicts_with_all = ["test_actors", "fold", "validation_actors", "split"])]
+    #[arg(long, conflicts_with_all = ["fold", "validation_actors", "split"])]
     cross_validate: Option<Protocol>,
     /// Only these folds of the protocol, from 1, with commas between.
     #[arg(long, value_delimiter = ',', requires = "cross_validate")]
@@ -322,7 +324,26 @@ impl<'a> Session<'a> {
         if let Some([uar, accuracy]) = table.means() {
             println!("mean and deviation over {} folds: mean recall {uar}, accuracy {accuracy}", table.rows.len());
         }
+        self.suggest_temperature(&all)?;
         self.report(&format!("all folds of {protocol}"), &all)
+    }
+
+    /// The temperature for a model of the same recipe that learns from every fold: that of the held-out answers, each from a
+    /// model that had not heard the speaker. The test actors' own answers have no say in it.
+    fn suggest_temperature(&self, answers: &Answers) -> Result<()> {
+        let test = actors(&self.options.test_actors)?;
+        let is_test = |clip: &Clip| clip.corpus == Corpus::Ravdess && test.iter().any(|actor| clip.is_by(actor));
+        let (truth, scores) = answers.only(|clip| !is_test(clip)).answered();
+        if !truth.is_empty() {
+            // The answers already stand at the temperature of the run.
+            let temperature = self.options.temperature * fit_temperature(&truth, &scores)?;
+            println!(
+                "temperature of {} held-out answers, none of RAVDESS actors {}: {temperature:.4}",
+                truth.len(),
+                self.options.test_actors
+            );
+        }
+        Ok(())
     }
 
     fn leaky(&self) -> Result<()> {

@@ -120,6 +120,12 @@ impl Answers {
         Ok(())
     }
 
+    /// The answers to some of the clips.
+    pub fn only(&self, wanted: impl Fn(&Clip) -> bool) -> Self {
+        let list = self.list.iter().filter(|(clip, _)| wanted(clip)).cloned().collect();
+        Self { labels: self.labels.clone(), list }
+    }
+
     /// The labels of every answer.
     pub fn labels(&self) -> &LabelSet {
         &self.labels
@@ -390,6 +396,8 @@ mod tests {
         assert_eq!((both.len(), both.unanswered()), (16, 2));
         assert!(both.append(Answers::new(&LabelSet::speech8())).is_err());
         assert!(answers.by("", |_| None).rows.is_empty());
+        let men = answers.only(|clip| clip.speaker_key() == "ravdess/01");
+        assert_eq!((men.len(), men.row("").uar), (4, 1.0));
         // Two speakers, one understood and one not: nothing is known of a third.
         assert_eq!(answers.interval_by_speaker(), [0.0, 1.0]);
         let [low, high] = all.uar_interval;

@@ -20,13 +20,23 @@ pub struct LogMelCnnConfig {
     pub memory: i64,
     /// Units between pooling and output. Default 128.
     pub embedding: i64,
-    /// Dropout before and after the embedding. Default 0.3.
+    /// Dropout before the memory, and before and after the embedding. Default 0.3.
     pub dropout: f64,
+    /// Dropout of whole feature maps after the last two stages. Default 0.05.
+    pub map_dropout: f64,
 }
 
 impl Default for LogMelCnnConfig {
     fn default() -> Self {
-        Self { n_mels: 64, classes: 8, filters: [32, 64, 128, 160], memory: 64, embedding: 128, dropout: 0.3 }
+        Self {
+            n_mels: 64,
+            classes: 8,
+            filters: [32, 64, 128, 160],
+            memory: 64,
+            embedding: 128,
+            dropout: 0.3,
+            map_dropout: 0.05,
+        }
     }
 }
 
@@ -38,9 +48,6 @@ const STEM_STRIDE: i64 = 2;
 
 /// By how much each stage's pool divides `(bands, frames)`.
 const POOLS: [(i64, i64); 3] = [(2, 2), (2, 1), (2, 1)];
-
-/// Dropout of whole feature maps after the later stages.
-const MAP_DROPOUT: f64 = 0.05;
 
 /// A stem (5×5, stride 2) and three stages (max pool, 3×3 convolution), each with batch norm and ReLU; an LSTM in each
 /// direction, whose outputs stand beside what it read; then **attentive statistics pooling** (Okabe et al. 2018): attention
@@ -62,6 +69,7 @@ pub struct LogMelCnn {
     embedding: Linear,
     output: Linear,
     dropout: f64,
+    map_dropout: f64,
 }
 
 impl LogMelCnn {
@@ -95,6 +103,7 @@ impl LogMelCnn {
             embedding: Linear::new(&path.sub("embedding"), 2 * features, config.embedding)?,
             output: Linear::new(&path.sub("output"), config.embedding, config.classes)?,
             dropout: config.dropout,
+            map_dropout: config.map_dropout,
         })
     }
 
@@ -117,8 +126,8 @@ impl LogMelCnn {
         let scores = self.attention.1.forward(&self.attention.0.forward(features)?.f_tanh()?)?;
         // Padding gets a score so low that its share is 0 exactly.
         let scores = scores.f_add(&mask.f_sub_scalar(1.0)?.f_mul_scalar(1e9)?)?;
-        let shares = scores.f_softmax(1, Kind::Float)?;
-        let over_time = |values: &Tensor| values.f_sum_dim_intlist([1i64].as_slice(), false, Kind::Float);
+        let shares = scores.f_softmax(1, scores.kind())?;
+        let over_time = |values: &Tensor| values.f_sum_dim_intlist([1i64].as_slice(), false, values.kind());
         let mean = over_time(&features.f_mul(&shares)?)?;
         let square = over_time(&features.f_square()?.f_mul(&shares)?)?;
         // Below this the deviation is rounding, and its gradient would have no bound.
@@ -185,7 +194,7 @@ impl Network for LogMelCnn {
     /// `[batch, n_mels + 1, frames]`, the last row the mask (above 0 where there is sound) → `[batch, classes]`
     fn forward(&self, input: &Tensor, train: bool) -> Result<Tensor> {
         let image = channels_last(&input.f_narrow(1, 0, self.n_mels)?.f_unsqueeze(1)?)?;
-        let mut mask = input.f_narrow(1, self.n_mels, 1)?.f_unsqueeze(1)?.f_gt(0.0)?.f_to_kind(Kind::Float)?;
+        let mut mask = input.f_narrow(1, self.n_mels, 1)?.f_unsqueeze(1)?.f_gt(0.0)?.f_to_kind(input.kind())?;
         let image = image.f_mul(&mask)?;
         mask = mask.f_slice(3, 0, None, STEM_STRIDE)?;
         let mut hidden = self.stem.forward(&image, train)?.f_relu()?.f_mul(&mask)?;
@@ -195,7 +204,7 @@ impl Network for LogMelCnn {
             mask = mask.f_slice(3, 0, None, frames)?;
             hidden = stage.forward(&hidden, train)?.f_relu()?.f_mul(&mask)?;
             if index > 0 {
-                hidden = hidden.f_feature_dropout(MAP_DROPOUT, train)?;
+                hidden = hidden.f_feature_dropout(self.map_dropout, train)?;
             }
         }
         // [batch, filters, bands, frames] → [batch, frames, filters · bands]

@@ -210,7 +210,56 @@ class MfccCnn(nn.Module):
         return self.output(F.relu(self.dense(x.flatten(1))))
 
 
+class ConvNorm(nn.Module):
+    def __init__(self, inputs, outputs, kernel, stride):
+        super().__init__()
+        self.conv = nn.Conv2d(inputs, outputs, kernel, stride, padding=kernel // 2, bias=False)
+        self.norm = nn.BatchNorm2d(outputs)
+
+    def forward(self, x):
+        return F.relu(self.norm(self.conv(x)))
+
+
+class LogMelCnn(nn.Module):
+    """The LSTMs and the pooling are given each clip alone, as far as its sound goes: they never see the padding."""
+
+    shape = (64 + 1, 128)
+
+    def __init__(self):
+        super().__init__()
+        self.stem = ConvNorm(1, 32, 5, 2)
+        for index, (inputs, outputs) in enumerate(((32, 64), (64, 128), (128, 160))):
+            setattr(self, f"stage{index + 1}", ConvNorm(inputs, outputs, 3, 1))
+        self.forwards = nn.LSTM(4 * 160, 64, batch_first=True)
+        self.backwards = nn.LSTM(4 * 160, 64, batch_first=True)
+        self.attention = nn.ModuleDict({"hidden": nn.Linear(768, 64), "score": nn.Linear(64, 1)})
+        self.norm = nn.BatchNorm1d(2 * 768)
+        self.embedding = nn.Linear(2 * 768, 128)
+        self.output = nn.Linear(128, CLASSES)
+
+    def pool(self, frames):
+        """Attentive statistics over the frames of one clip, `[frames, features]`."""
+        shares = self.attention["score"](torch.tanh(self.attention["hidden"](frames))).softmax(0)
+        mean = (shares * frames).sum(0)
+        return torch.cat([mean, ((shares * frames**2).sum(0) - mean**2).clamp(min=1e-5).sqrt()])
+
+    def forward(self, x):
+        mask, x = x[:, None, -1:].detach(), x[:, None, :-1]
+        x, mask = x * mask, mask[..., ::2]
+        x = self.stem(x) * mask
+        for stage, pool in ((self.stage1, (2, 2)), (self.stage2, (2, 1)), (self.stage3, (2, 1))):
+            mask = mask[..., :: pool[1]]
+            x = stage(F.max_pool2d(x, pool, ceil_mode=True)) * mask
+        clips = []
+        for clip, frames in zip(x.permute(0, 3, 1, 2).flatten(2), mask.flatten(1).sum(1).long()):
+            clip = clip[None, :frames]
+            after = self.backwards(clip.flip(1))[0].flip(1)
+            clips.append(self.pool(torch.cat([clip, self.forwards(clip)[0], after], 2)[0]))
+        return self.output(F.relu(self.embedding(self.norm(torch.stack(clips)))))
+
+
 NETWORKS = {
+    "LogMelCnn": LogMelCnn,
     "DeepCnn1d": DeepCnn1d,
     "FourConvCnn": FourConvCnn,
     "CnnLstm": CnnLstm,
