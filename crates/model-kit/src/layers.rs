@@ -248,6 +248,19 @@ impl Conv1d {
         input.f_conv1d(&self.weight, self.bias.as_deref(), [self.stride], [self.padding], [1], 1)
     }
 
+    /// [`forward`](Self::forward) for sequences as pictures of one row, which can be laid out as [`channels_last`] lays out
+    /// pictures; LibTorch's convolution of sequences would undo that.
+    ///
+    /// # Shapes
+    /// `[batch, inputs, 1, length]` → `[batch, outputs, 1, ⌈length/stride⌉]`
+    ///
+    /// # Errors
+    /// LibTorch's, for an input of another shape.
+    pub fn forward_row(&self, input: &Tensor) -> Result<Tensor> {
+        let weight = self.weight.f_unsqueeze(2)?;
+        input.f_conv2d(&weight, self.bias.as_deref(), [1, self.stride], [0, self.padding], [1, 1], 1)
+    }
+
     /// [`forward`](Self::forward) as operations of an ONNX graph.
     ///
     /// # Errors

@@ -1,7 +1,7 @@
 //! The one-dimensional network of the multimodal system with 62 % on four merged corpora.
 
 use model_kit::export::Value;
-use model_kit::layers::{Conv1d, Linear, Network, Result};
+use model_kit::layers::{Conv1d, Linear, Network, Result, channels_last};
 use tch::Tensor;
 use tch::nn::Path;
 
@@ -51,9 +51,13 @@ impl Network for DeepCnn1d {
     /// `[batch, 162]` → `[batch, classes]`
     fn forward(&self, input: &Tensor, train: bool) -> Result<Tensor> {
         let [after_convolution, before_output] = self.dropout;
-        let mut hidden = as_sequence(input)?;
+        let mut hidden = as_sequence(input)?.f_unsqueeze(2)?;
         for convolution in &self.convolutions {
-            hidden = pool_5_by_2_same(&convolution.forward(&hidden)?.f_relu()?)?.f_dropout(after_convolution, train)?;
+            // Wide convolutions, and pools above all, are quicker in this layout: a step takes two thirds of the time.
+            let wide = channels_last(&convolution.forward_row(&hidden)?)?;
+            // The ReLU of the largest is the largest of the ReLUs, and half of the work.
+            let mut pooled = pool_5_by_2_same(&wide)?;
+            hidden = pooled.f_relu_()?.f_dropout(after_convolution, train)?;
         }
         let dense = self.dense.forward(&hidden.f_flatten(1, -1)?)?.f_relu()?.f_dropout(before_output, train)?;
         self.output.forward(&dense)

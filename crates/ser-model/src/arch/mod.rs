@@ -134,20 +134,16 @@ impl FromStr for Architecture {
     }
 }
 
-/// Keras's `MaxPooling1D(pool_size=5, strides=2, padding="same")` of values of at least 0: pads so that the length halves,
-/// rounded up, and puts the odd zero at the end (PyTorch's padding is the same on both sides).
+/// Keras's `MaxPooling1D(pool_size=5, strides=2, padding="same")`: pads so that the length halves, rounded up, and puts the
+/// odd place at the end.
 ///
 /// # Shapes
-/// `[batch, channels, length]` → `[batch, channels, ⌈length/2⌉]`
+/// `[batch, channels, 1, length]` → `[batch, channels, 1, ⌈length/2⌉]`
 fn pool_5_by_2_same(input: &Tensor) -> TorchResult<Tensor> {
     let length = *input.size().last().unwrap_or(&0);
     let padding = ((length + 1) / 2 - 1) * 2 + 5 - length;
-    if padding % 2 == 0 {
-        // The pool's own padding, which never wins, saves a copy.
-        return input.f_max_pool1d([5], [2], [padding / 2], [1], false);
-    }
-    let padded = input.f_constant_pad_nd([padding / 2, padding - padding / 2])?;
-    padded.f_max_pool1d([5], [2], [0], [1], false)
+    // PyTorch pads both sides alike, with what never wins; rounding up allows the last window one place more.
+    input.f_max_pool2d([1, 5], [1, 2], [0, padding / 2], [1, 1], true)
 }
 
 /// [`pool_5_by_2_same`] in an ONNX graph, which knows this padding by name.
@@ -242,15 +238,15 @@ mod tests {
 
     #[test]
     fn the_pool_halves_rounding_up_and_pads_like_keras() {
-        let input = Tensor::arange(162, (Kind::Float, Device::Cpu)).view([1, 1, 162]);
+        let input = Tensor::arange(162, (Kind::Float, Device::Cpu)).view([1, 1, 1, 162]);
         let mut lengths = Vec::new();
         let mut current = input.shallow_clone();
         for _ in 0..4 {
             current = pool_5_by_2_same(&current).unwrap();
-            lengths.push(current.size()[2]);
+            lengths.push(current.size()[3]);
         }
         assert_eq!(lengths, [81, 41, 21, 11]);
-        // With one zero before and two after, the first window holds samples 0 to 3, the last 159 to 161.
+        // With one place before and two after, the first window holds samples 0 to 3, the last 159 to 161.
         let pooled: Vec<f32> = Vec::try_from(pool_5_by_2_same(&input).unwrap().flatten(0, -1)).unwrap();
         assert_eq!((pooled[0], pooled[80]), (3.0, 161.0));
     }
