@@ -2,10 +2,12 @@
 
 use realfft::num_complex::Complex;
 use realfft::{ComplexToReal, RealFftPlanner, RealToComplex};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::error::{Error, Result};
 use crate::frame::{PadMode, check_hop, check_length, frame_count, pad_into};
+use crate::lanes::{Kernel, vectorized};
 use crate::mel::check_rate;
 use crate::sample::{Sample, check_finite};
 use crate::window::Window;
@@ -76,13 +78,14 @@ impl Differences {
         let hop_length = config.hop_length.unwrap_or(frame_length / 4);
         check_hop(hop_length)?;
         let mut planner = RealFftPlanner::new();
-        // Twice the frame, so that the ends of the correlation do not run into each other; a power of two is quick.
-        let length = (2 * frame_length - 1).next_power_of_two();
+        let max_period = ((sr / fmin).ceil() as usize).min(frame_length - 1);
+        // So long that the ends of the frame do not meet within the longest period.
+        let length = quick_length(frame_length + max_period);
         Ok(Self {
             config: config.clone(),
             hop_length,
             min_period: (sr / fmax).floor() as usize,
-            max_period: ((sr / fmin).ceil() as usize).min(frame_length - 1),
+            max_period,
             forward: planner.plan_fft_forward(length),
             inverse: planner.plan_fft_inverse(length),
         })
@@ -147,6 +150,11 @@ impl Differences {
         }
         Ok(())
     }
+}
+
+/// The shortest length from `least` on that is quick to transform: a power of two, or three or five times one.
+fn quick_length(least: usize) -> usize {
+    [1, 3, 5].map(|factor| factor * least.div_ceil(factor).next_power_of_two()).into_iter().min().unwrap_or(least)
 }
 
 /// Whether a value is lower than the one before it and no higher than the one after.
@@ -261,6 +269,9 @@ pub struct Pyin {
     differences: Differences,
     /// How much each threshold is believed in.
     beliefs: Vec<f64>,
+    /// Boltzmann's distribution: what a trough in each place counts for, and what makes so many of them sum to 1.
+    decays: Vec<f64>,
+    scales: Vec<f64>,
     bins_per_semitone: usize,
     n_bins: usize,
     transitions: Transitions,
@@ -319,7 +330,11 @@ impl Pyin {
             let expected = format!("such that a frame moves at most over the {n_bins} bins of pitch");
             return Err(Error::config("max_transition_rate", expected, config.max_transition_rate));
         }
+        let most = differences.max_period + 2 - differences.min_period;
+        let decay = |place: usize| (-config.boltzmann_parameter * place as f64).exp();
         Ok(Self {
+            decays: (0..most).map(decay).collect(),
+            scales: (0..most).map(|count| (1.0 - decay(1)) / (1.0 - decay(count))).collect(),
             beliefs: cdf.windows(2).map(|pair| pair[1] - pair[0]).collect(),
             bins_per_semitone,
             n_bins,
@@ -362,26 +377,26 @@ impl Pyin {
 
     /// How probable each trough is to be the period, summed over all thresholds.
     fn votes(&self, values: &[f64]) -> Vec<(usize, f64)> {
-        let PyinConfig { n_thresholds, boltzmann_parameter, no_trough_prob, .. } = self.config;
-        let troughs: Vec<usize> = (0..values.len()).filter(|&i| is_trough(values, i)).collect();
-        let mut votes: Vec<(usize, f64)> = troughs.iter().map(|&index| (index, 0.0)).collect();
-        let Some(deepest) = (0..troughs.len()).min_by(|&a, &b| values[troughs[a]].total_cmp(&values[troughs[b]]))
-        else {
+        let PyinConfig { n_thresholds, no_trough_prob, .. } = self.config;
+        let mut votes: Vec<(usize, f64)> =
+            (0..values.len()).filter(|&i| is_trough(values, i)).map(|index| (index, 0.0)).collect();
+        let depths: Vec<f64> = votes.iter().map(|&(index, _)| values[index]).collect();
+        let Some(deepest) = (0..depths.len()).min_by(|&a, &b| depths[a].total_cmp(&depths[b])) else {
             return votes;
         };
         let mut below_none = 0.0;
         for (n, belief) in self.beliefs.iter().enumerate() {
             let threshold = (n + 1) as f64 / n_thresholds as f64;
-            let count = troughs.iter().filter(|&&index| values[index] < threshold).count();
+            let count = depths.iter().filter(|&&depth| depth < threshold).count();
             if count == 0 {
                 below_none += belief;
                 continue;
             }
             // Boltzmann's distribution over the troughs below the threshold, the earliest likeliest.
-            let scale = (1.0 - (-boltzmann_parameter).exp()) / (1.0 - (-boltzmann_parameter * count as f64).exp());
-            let below = votes.iter_mut().filter(|(index, _)| values[*index] < threshold);
-            for (place, (_, vote)) in below.enumerate() {
-                *vote += belief * scale * (-boltzmann_parameter * place as f64).exp();
+            let share = belief * self.scales[count];
+            let below = votes.iter_mut().zip(&depths).filter(|(_, depth)| **depth < threshold);
+            for (((_, vote), _), decay) in below.zip(&self.decays) {
+                *vote += share * decay;
             }
         }
         votes[deepest].1 += no_trough_prob * below_none;
@@ -392,8 +407,18 @@ impl Pyin {
 
 /// The hidden states of [`Pyin`]: pitch bins, first voiced, then unvoiced, and how they follow each other.
 struct Transitions {
-    /// For every state, the states it can come from, and the logarithm of the probability of that.
-    sources: Vec<Vec<(usize, f64)>>,
+    n_states: usize,
+    /// The diagonals of the matrix of transitions that hold any, those of the lowest origins first.
+    diagonals: Vec<Diagonal>,
+}
+
+/// The transitions that lead equally far.
+struct Diagonal {
+    /// The states that the first transition comes from and goes to; the next ones are those behind both.
+    from: usize,
+    to: usize,
+    /// The logarithm of the probability of each, −∞ where there is none.
+    logs: Vec<f64>,
 }
 
 impl Transitions {
@@ -426,39 +451,88 @@ impl Transitions {
         if sources.iter().any(Vec::is_empty) {
             return Err(Error::config("transition_min_prob", "low enough that every state can be reached", least));
         }
-        for source in &mut sources {
-            source.sort_unstable_by_key(|&(from, _)| from);
+        let mut diagonals = BTreeMap::new();
+        for (to, source) in sources.iter().enumerate() {
+            for &(from, log) in source {
+                let distance = from as isize - to as isize;
+                let (first_from, first_to) = (from.saturating_sub(to), to.saturating_sub(from));
+                let length = sources.len() - first_from.max(first_to);
+                let none = || Diagonal { from: first_from, to: first_to, logs: vec![f64::NEG_INFINITY; length] };
+                diagonals.entry(distance).or_insert_with(none).logs[to - first_to] = log;
+            }
         }
-        Ok(Self { sources })
+        Ok(Self { n_states: sources.len(), diagonals: diagonals.into_values().collect() })
     }
 
     /// Viterbi's algorithm, from evenly likely first states.
     fn likeliest_path(&self, observations: &[Vec<f64>]) -> Vec<usize> {
-        let n_states = self.sources.len();
+        let n_states = self.n_states;
         let log = |probability: f64| (probability + f64::MIN_POSITIVE).ln();
-        let mut before: Vec<f64> = Vec::new();
-        let mut pointers: Vec<Vec<u32>> = Vec::with_capacity(observations.len());
-        for observation in observations {
-            let mut best = vec![(0_u32, log(1.0 / n_states as f64)); n_states];
-            if !before.is_empty() {
-                for (slot, sources) in best.iter_mut().zip(&self.sources) {
-                    *slot = sources.iter().fold((0, f64::NEG_INFINITY), |best, &(from, transition)| {
-                        let score = before[from] + transition;
-                        if score > best.1 { (from as u32, score) } else { best }
-                    });
-                }
+        // Most states of a frame share one of two probabilities: 0, or that of being unvoiced.
+        let impossible = log(0.0);
+        let mut known = (0.0, impossible);
+        let mut log_again = |probability: f64| {
+            if probability == 0.0 {
+                return impossible;
             }
-            before = best.iter().zip(observation).map(|(best, &probability)| best.1 + log(probability)).collect();
-            pointers.push(best.into_iter().map(|(from, _)| from).collect());
+            if probability != known.0 {
+                known = (probability, log(probability));
+            }
+            known.1
+        };
+        let mut before: Vec<f64> = Vec::new();
+        let mut pointers: Vec<Vec<i64>> = Vec::with_capacity(observations.len());
+        for observation in observations {
+            let mut scores = vec![log(1.0 / n_states as f64); n_states];
+            let mut origins = vec![0; n_states];
+            if !before.is_empty() {
+                scores.fill(f64::NEG_INFINITY);
+                vectorized(Follow {
+                    diagonals: &self.diagonals,
+                    before: &before,
+                    scores: &mut scores,
+                    origins: &mut origins,
+                });
+            }
+            before =
+                scores.iter().zip(observation).map(|(score, &probability)| score + log_again(probability)).collect();
+            pointers.push(origins);
         }
         let mut state =
             before.iter().enumerate().fold(0, |best, (i, score)| if *score > before[best] { i } else { best });
         let mut path = vec![0; observations.len()];
         for (t, pointers) in pointers.iter().enumerate().rev() {
             path[t] = state;
-            state = pointers[state] as usize;
+            state = (state as i64 + pointers[state]) as usize;
         }
         path
+    }
+}
+
+/// One step of [`Transitions::likeliest_path`]: the best score of every state, and how far away the state is that it comes
+/// from, the lowest of equally good ones.
+struct Follow<'a> {
+    diagonals: &'a [Diagonal],
+    before: &'a [f64],
+    scores: &'a mut [f64],
+    origins: &'a mut [i64],
+}
+
+impl Kernel for Follow<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self) {
+        for Diagonal { from, to, logs } in self.diagonals {
+            let distance = *from as i64 - *to as i64;
+            let slots = self.scores[*to..].iter_mut().zip(&mut self.origins[*to..]);
+            for ((score, origin), (before, log)) in slots.zip(self.before[*from..].iter().zip(logs)) {
+                let candidate = before + log;
+                let better = candidate > *score;
+                *score = if better { candidate } else { *score };
+                *origin = if better { distance } else { *origin };
+            }
+        }
     }
 }
 
