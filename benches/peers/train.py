@@ -217,33 +217,34 @@ class Sides:
         return rust
 
 
+def watched(contestant, process, seen):
+    """The contestant, that also adds to `seen` how many seconds of each call the processor worked for `process`."""
+    # Linux' name for the clock of another process.
+    clock = (~process << 3) | 2
+
+    def contest(repeats):
+        start = time.clock_gettime(clock)
+        seconds = contestant(repeats)
+        seen.append((time.clock_gettime(clock) - start) / repeats)
+        return seconds
+
+    return contest
+
+
 def compare(sides, names, rounds):
     """Of every contestant of both sides, in turn: seconds, and seconds that the processor worked for it (`… work`)."""
     rust = sides.rust()
-    work = {}
-
-    def watched(contestant, process, key):
-        # Linux' name for the clock of another process.
-        clock, seen = (~process << 3) | 2, work.setdefault(key, [])
-
-        def contest(repeats):
-            start = time.clock_gettime(clock)
-            seconds = contestant(repeats)
-            seen.append((time.clock_gettime(clock) - start) / repeats)
-            return seconds
-
-        return contest
-
-    rows = {}
+    rows, work = {}, {name: {"PyTorch": [], "ours": []} for name in names}
     for name in names:
         rows[name] = {
-            "PyTorch": watched(clocked(made(name, sides.device), sides.device), os.getpid(), (name, "PyTorch")),
-            "ours": watched(rust.contestant(name), rust.process.pid, (name, "ours")),
+            "PyTorch": watched(clocked(made(name, sides.device), sides.device), os.getpid(), work[name]["PyTorch"]),
+            "ours": watched(rust.contestant(name), rust.process.pid, work[name]["ours"]),
         }
     times = measure(rows, rounds, sides.options.budget)
     rust.close()
-    for (name, side), seconds in work.items():
-        times[name][f"{side} work"] = seconds[-rounds:]
+    for name in names:
+        for side, seconds in work[name].items():
+            times[name][f"{side} work"] = seconds[-rounds:]
     return times
 
 
@@ -292,10 +293,11 @@ def loops(sides):
 
             return contest
 
+        work = {"step": [], "loop0": [], "loop1": []}
         columns = {
-            "step": bare.contestant(f"step/{row}"),
-            "loop0": bare.contestant(f"loop0/{row}"),
-            "loop1": led(beside.contestant(f"loop1/{row}")),
+            "step": watched(bare.contestant(f"step/{row}"), bare.process.pid, work["step"]),
+            "loop0": watched(bare.contestant(f"loop0/{row}"), bare.process.pid, work["loop0"]),
+            "loop1": led(watched(beside.contestant(f"loop1/{row}"), beside.process.pid, work["loop1"])),
             "resident": led(beside.contestant(f"resident/{row}")),
             "PyTorch": clocked(step(row, sides.device), sides.device),
         }
@@ -306,6 +308,8 @@ def loops(sides):
         sources = ("loop0", "loop1", "resident")
         line = [SAID[row], *(milliseconds(times[column]) for column in ("step", *sources))]
         line += [ratios(times["step"], times[column]) for column in sources]
+        # What the loader's thread does counts here too, though it is on another core.
+        line += [ratios(*(work[column][-sides.options.rounds :] for column in ("step", loop))) for loop in sources[:2]]
         line += [ratios(times["PyTorch"], times[column]) for column in sources[1:]]
         if share is not None:
             line[0] += f" (GPU busy {share:.0f} % of the resident loop)"
@@ -318,6 +322,16 @@ def looks(sides, kind):
         _, network, batch = name.split("/")
         said = NETWORKS[network][0].__name__
         yield f"`{said}`", batch, *both(times)
+
+
+def sounds(sides):
+    rust, work = sides.rust(), {2: [], 10: []}
+    rows = {seconds: {"ours": watched(rust.contestant(f"speech/{seconds}"), rust.process.pid, seen)} for seconds, seen in work.items()}
+    times = measure(rows, sides.options.rounds, sides.options.budget)
+    rust.close()
+    for seconds, seen in work.items():
+        speeds = (f"{seconds / statistics.median(found):.0f}" for found in (times[seconds]["ours"], seen[-sides.options.rounds :]))
+        yield f"{seconds} s", milliseconds(times[seconds]["ours"]), *speeds
 
 
 def resident(process):
@@ -363,16 +377,13 @@ def main():
     if "loop" in options.only:
         head = ["whole loop with augmentation", "bare step, ms", "no loader, ms", "one loader, ms", "resident, ms"]
         head += [f"{source}: share of the bare rate" for source in ("no loader", "one loader", "resident")]
+        head += [f"{source}: by processor time" for source in ("no loader", "one loader")]
         table([*head, "one loader: × PyTorch's bare rate", "resident: × PyTorch's bare rate"], loops(sides))
     for kind, said in (("network", "network alone"), ("predict", "pictures to probabilities")):
         if kind in options.only:
             table([said, "batch", "PyTorch, ms", "ours, ms", "ours is × as fast", "by processor time"], looks(sides, kind))
     if "speech" in options.only:
-        rust = sides.rust()
-        times = measure({f"speech/{seconds}": {"ours": rust.contestant(f"speech/{seconds}")} for seconds in (2, 10)}, options.rounds)
-        rust.close()
-        lines = ((f"{name.split('/')[1]} s", milliseconds(found["ours"]), f"{float(name.split('/')[1]) / statistics.median(found['ours']):.0f}") for name, found in times.items())
-        table(["sound to probabilities", "ms", "× real time"], lines)
+        table(["sound to probabilities", "ms", "× real time", "by processor time"], sounds(sides))
     if "memory" in options.only:
         names = [f"step/{row}" for row in STEPS] + ["predict/compact/1", "predict/compact/64"]
         table(["resident memory, MiB", "PyTorch", "at most", "ours", "at most", "ours / PyTorch"], memory(sides, names))
