@@ -22,7 +22,7 @@ pub struct Recipe {
 }
 
 impl Default for Recipe {
-    /// What the shipped weights were trained with: 40 epochs of 128 pictures a step, SGD with Nesterov momentum, peak
+    /// For our own network in its middle size: 40 epochs of 128 pictures a step, SGD with Nesterov momentum, peak
     /// rate 0.1, mixup 0.2 and label smoothing 0.1.
     fn default() -> Self {
         Self {
