@@ -181,9 +181,9 @@ impl FaceData {
         }
     }
 
-    /// What to learn from and what to choose the epoch by: `training`, and `public` with its votes' majority (or its own labels, where votes are ignored). Where that
-    /// is not there, a `share` (0..1) of what there is to learn from is drawn for choosing: every class alike, or where
-    /// people are known, people as a whole. The part `private` (a folder `test`) is used for neither.
+    /// What to learn from and what to choose the epoch by: `training`, and `public` with its votes' majority (or its own labels,
+    /// where votes are ignored). Where that is not there, a `share` (0..1) of what there is to learn from is drawn for choosing:
+    /// every class alike, or where people are known, people as a whole. The part `private` (a folder `test`) is used for neither.
     ///
     /// # Errors
     /// As [`part`](Self::part) and [`training`](Self::training); [`Error::Model`] for a share that leaves a side without pictures.
