@@ -46,14 +46,14 @@ impl Parameter {
     fn adam(&mut self, gradient: &Tensor, betas: [f64; 3], steps: u64, learning_rate: f64) -> Result<(), Error> {
         let [beta1, beta2, eps] = betas;
         let [mean, square] = self.slots.as_mut_slice() else { unreachable!("Adam keeps two slots") };
-        let _ = mean.f_mul_scalar_(beta1)?.f_add_(&gradient.f_mul_scalar(1.0 - beta1)?)?;
-        let _ = square.f_mul_scalar_(beta2)?.f_add_(&gradient.f_square()?.f_mul_scalar_(1.0 - beta2)?)?;
+        let _ = mean.f_lerp_(gradient, 1.0 - beta1)?;
+        let _ = square.f_mul_scalar_(beta2)?.f_addcmul_(gradient, &gradient.f_mul_scalar(1.0 - beta2)?)?;
         let exponent = i32::try_from(steps).unwrap_or(i32::MAX);
         let rate = learning_rate / (1.0 - beta1.powi(exponent));
         let root = (1.0 - beta2.powi(exponent)).sqrt();
-        let mut deviation = square.f_sqrt()?;
-        let deviation = deviation.f_div_scalar_(root)?.f_add_scalar_(eps)?;
-        let _ = self.tensor.f_sub_(&mean.f_div(&deviation)?.f_mul_scalar_(rate)?)?;
+        // mean · rate / (√square / root + eps) with both sides of the bar times `root`, which saves a pass over the values.
+        let deviation = square.f_sqrt()?.f_add_scalar_(eps * root)?;
+        let _ = self.tensor.f_addcdiv_(&mean.f_mul_scalar(-rate * root)?, &deviation)?;
         Ok(())
     }
 
