@@ -1,7 +1,7 @@
 //! The default network: a compact convolutional and recurrent network on log-mel images of any length.
 
 use model_kit::export::{Attribute, INT64, Value};
-use model_kit::layers::{BatchNorm, Cell, ConvBn, Linear, Network, Recurrent, Result};
+use model_kit::layers::{BatchNorm, Cell, ConvBn, Linear, Network, Recurrent, Result, channels_last, dropout};
 use tch::nn::Path;
 use tch::{Kind, Tensor};
 
@@ -107,14 +107,29 @@ impl LogMelCnn {
         })
     }
 
+    /// What feature maps are multiplied by: the mask, and with `drop` also what leaves out whole maps.
+    ///
+    /// # Shapes
+    /// `maps` `[batch, filters, bands, frames]`, `mask` `[batch, 1, 1, frames]` → `[batch, filters or 1, 1, frames]`
+    fn factors(&self, maps: &Tensor, mask: &Tensor, drop: bool) -> Result<Tensor> {
+        if !drop {
+            return Ok(mask.shallow_clone());
+        }
+        let one_each = maps.f_narrow(2, 0, 1)?.f_narrow(3, 0, 1)?.f_ones_like()?;
+        let kept = one_each.f_feature_dropout(self.map_dropout, true)?;
+        // Laid out as the maps are.
+        let last = |tensor: &Tensor| tensor.f_permute([0, 2, 3, 1]);
+        last(mask)?.f_mul(&last(&kept)?)?.f_permute([0, 3, 1, 2])
+    }
+
     /// What the sequence says with what was heard before and after each moment.
     ///
     /// # Shapes
     /// `image` `[batch, frames, image]`, `mask` `[batch, frames, 1]` of 0 and 1 → `[batch, frames, image + 2 · memory]`
     fn remember(&self, image: &Tensor, mask: &Tensor, train: bool) -> Result<Tensor> {
-        let input = image.f_dropout(self.dropout, train)?;
+        let input = dropout(image, self.dropout, train)?;
         let turned = turned(mask)?;
-        let turn = |sequence: &Tensor| sequence.f_gather(1, &turned.f_expand_as(sequence)?, false);
+        let turn = |sequence: &Tensor| sequence.f_flatten(0, 1)?.f_index_select(0, &turned)?.f_view_as(sequence);
         let before = self.forwards.forward(&input, 0.0, train)?;
         let after = turn(&self.backwards.forward(&turn(&input)?, 0.0, train)?)?;
         Tensor::f_cat(&[image, &before.f_mul(mask)?, &after.f_mul(mask)?], 2)
@@ -127,9 +142,10 @@ impl LogMelCnn {
         // Padding gets a score so low that its share is 0 exactly.
         let scores = scores.f_add(&mask.f_sub_scalar(1.0)?.f_mul_scalar(1e9)?)?;
         let shares = scores.f_softmax(1, scores.kind())?;
-        let over_time = |values: &Tensor| values.f_sum_dim_intlist([1i64].as_slice(), false, values.kind());
-        let mean = over_time(&features.f_mul(&shares)?)?;
-        let square = over_time(&features.f_square()?.f_mul(&shares)?)?;
+        let shares = shares.f_transpose(1, 2)?;
+        let weighted = |values: &Tensor| shares.f_bmm(values)?.f_squeeze_dim(1);
+        let mean = weighted(features)?;
+        let square = weighted(&features.f_square()?)?;
         // Below this the deviation is rounding, and its gradient would have no bound.
         let deviation = square.f_sub(&mean.f_square()?)?.f_clamp_min(1e-5)?.f_sqrt()?;
         Tensor::f_cat(&[mean, deviation], 1)
@@ -159,22 +175,19 @@ impl LogMelCnn {
     }
 }
 
-/// The same values with the channels of a place side by side in memory, an order that convolution and pooling keep and in
-/// which pooling above all takes less time on a processor.
-fn channels_last(input: &Tensor) -> Result<Tensor> {
-    input.f_permute([0, 2, 3, 1])?.f_contiguous()?.f_permute([0, 3, 1, 2])
-}
-
-/// Where each frame comes from when the sound is turned round and the padding behind it stays.
+/// Where each frame comes from when the sound is turned round and the padding behind it stays, counted through the batch.
 ///
 /// # Shapes
-/// `mask` `[batch, frames, 1]` of 0 and 1 → the same, whole numbers
+/// `mask` `[batch, frames, 1]` of 0 and 1 → `[batch · frames]`, whole numbers
 fn turned(mask: &Tensor) -> Result<Tensor> {
     // Counted, for a trace would keep a size that is read as a number.
-    let places = mask.f_ones_like()?.f_cumsum(1, Kind::Int64)?.f_sub_scalar(1)?;
+    let ones = mask.f_ones_like()?;
+    let places = ones.f_cumsum(1, Kind::Int64)?.f_sub_scalar(1)?;
     let last = mask.f_sum_dim_intlist([1i64].as_slice(), true, Kind::Int64)?.f_sub_scalar(1)?;
     let turned = last.f_sub(&places)?;
-    places.f_where_self(&turned.f_lt(0)?, &turned)
+    let turned = places.f_where_self(&turned.f_lt(0)?, &turned)?.f_flatten(0, -1)?;
+    let rows = ones.f_flatten(0, -1)?.f_cumsum(0, Kind::Int64)?.f_sub_scalar(1)?;
+    rows.f_sub(&places.f_flatten(0, -1)?)?.f_add(&turned)
 }
 
 /// [`turned`] in an ONNX graph.
@@ -197,22 +210,25 @@ impl Network for LogMelCnn {
         let mut mask = input.f_narrow(1, self.n_mels, 1)?.f_unsqueeze(1)?.f_gt(0.0)?.f_to_kind(input.kind())?;
         let image = image.f_mul(&mask)?;
         mask = mask.f_slice(3, 0, None, STEM_STRIDE)?;
-        let mut hidden = self.stem.forward(&image, train)?.f_relu()?.f_mul(&mask)?;
+        // Max pool, ReLU and factors from 0 upwards give the same in any order, and behind a pool there is least to do. Only
+        // the first pool is over time: there padding must be 0 before, which then wins over nothing that the ReLU leaves.
+        let mut hidden = self.stem.forward(&image, train)?.f_mul_(&mask)?;
         for (index, (stage, (bands, frames))) in self.stages.iter().zip(POOLS).enumerate() {
-            // ReLU leaves nothing below the zeros of the padding, so they never win.
-            hidden = hidden.f_max_pool2d([bands, frames], [bands, frames], [0, 0], [1, 1], true)?;
+            hidden = hidden.f_max_pool2d([bands, frames], [bands, frames], [0, 0], [1, 1], true)?.f_relu_()?;
             mask = mask.f_slice(3, 0, None, frames)?;
-            hidden = stage.forward(&hidden, train)?.f_relu()?.f_mul(&mask)?;
             if index > 0 {
-                hidden = hidden.f_feature_dropout(self.map_dropout, train)?;
+                hidden = hidden.f_mul(&self.factors(&hidden, &mask, train && index > 1)?)?;
             }
+            hidden = stage.forward(&hidden, train)?;
         }
+        let hidden = hidden.f_relu_()?;
+        let hidden = hidden.f_mul(&self.factors(&hidden, &mask, train)?)?;
         // [batch, filters, bands, frames] → [batch, frames, filters · bands]
         let sequence = hidden.f_permute([0, 3, 1, 2])?.f_flatten(2, 3)?;
         let mask = mask.f_squeeze_dim(1)?.f_transpose(1, 2)?;
         let pooled = self.pool(&self.remember(&sequence, &mask, train)?, &mask)?;
-        let pooled = self.norm.forward(&pooled, train)?.f_dropout(self.dropout, train)?;
-        let embedding = self.embedding.forward(&pooled)?.f_relu()?.f_dropout(self.dropout, train)?;
+        let pooled = dropout(&self.norm.forward(&pooled, train)?, self.dropout, train)?;
+        let embedding = dropout(&self.embedding.forward(&pooled)?.f_relu()?, self.dropout, train)?;
         self.output.forward(&embedding)
     }
 
