@@ -3,8 +3,8 @@
 use model_kit::export::Value;
 use model_kit::layers::{ConvBn, Linear, Network, Residual, Result, channels_last, global_average};
 use serde::{Deserialize, Serialize};
-use tch::Tensor;
 use tch::nn::Path;
+use tch::{Device, Tensor};
 
 /// Settings of [`Compact`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -80,7 +80,10 @@ impl Network for Compact {
     /// # Shapes
     /// `[batch, 1, 48, 48]` → `[batch, widths[3]]`, 256 by default
     fn features(&self, input: &Tensor, train: bool) -> Result<Tensor> {
-        let mut hidden = channels_last(&self.stem.forward(input, train)?.f_relu_()?)?;
+        // Several pictures are best laid out before the stem, whose output is the largest of all; a single one behind it.
+        let several = input.device() == Device::Cpu && input.size().first().is_some_and(|&batch| batch > 1);
+        let input = if several { channels_last(input)? } else { input.shallow_clone() };
+        let mut hidden = channels_last(&self.stem.forward(&input, train)?.f_relu_()?)?;
         for block in &self.blocks {
             hidden = block.forward(&hidden, train)?;
         }
