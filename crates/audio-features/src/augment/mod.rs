@@ -17,6 +17,7 @@
 //! ```
 
 mod noise;
+mod normal;
 mod overlap;
 mod stretch;
 

@@ -1,9 +1,9 @@
-use std::f64::consts::TAU;
-
-use rand::{RngExt, SeedableRng};
+use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
+use super::normal::normal;
 use crate::error::{Error, Result};
+use crate::lanes::{Kernel, vectorized};
 use crate::sample::{Sample, check_finite};
 
 /// The colour of noise.
@@ -30,28 +30,35 @@ pub fn add_noise<T: Sample>(samples: &[T], snr: f64, noise: Noise, seed: u64) ->
     }
     check_finite(samples)?;
     let mut random = ChaCha8Rng::seed_from_u64(seed);
-    let mut values = white(samples.len(), &mut random);
+    let mut values = normal(samples.len(), &mut random);
     if noise == Noise::Pink {
         make_pink(&mut values);
     }
-    let signal_power: f64 = samples.iter().map(|x| x.widen() * x.widen()).sum();
-    let noise_power: f64 = values.iter().map(|x| x * x).sum();
+    let (signal_power, noise_power) = (vectorized(Power { samples }), vectorized(Power { samples: &values }));
     let scale = if noise_power > 0.0 { (signal_power / noise_power).sqrt() * 10.0_f64.powf(-snr / 20.0) } else { 0.0 };
     Ok(samples.iter().zip(&values).map(|(&x, noise)| T::narrow(x.widen() + noise * scale)).collect())
 }
 
-/// Normally distributed values, by the method of G. E. P. Box and M. E. Muller, 1958.
-fn white(n: usize, random: &mut ChaCha8Rng) -> Vec<f64> {
-    let mut values = Vec::with_capacity(n + 1);
-    while values.len() < n {
-        // 1 − u lies in (0, 1], whose logarithm exists.
-        let (u, v): (f64, f64) = (random.random(), random.random());
-        let radius = (-2.0 * (1.0 - u).ln()).sqrt();
-        let (sin, cos) = (TAU * v).sin_cos();
-        values.extend([radius * cos, radius * sin]);
+/// The sum of the squares.
+struct Power<'a, T> {
+    samples: &'a [T],
+}
+
+impl<T: Sample> Kernel for Power<'_, T> {
+    type Output = f64;
+
+    #[inline(always)]
+    fn run(self) -> f64 {
+        // Several sums at once, since each addition waits for the one before it.
+        let (chunks, rest) = self.samples.as_chunks::<32>();
+        let mut sums = [0.0; 32];
+        for chunk in chunks {
+            for (sum, x) in sums.iter_mut().zip(chunk) {
+                *sum += x.widen() * x.widen();
+            }
+        }
+        sums.iter().sum::<f64>() + rest.iter().map(|x| x.widen() * x.widen()).sum::<f64>()
     }
-    values.truncate(n);
-    values
 }
 
 /// Makes white noise pink: Paul Kellet's filter of six poles, within 0.05 dB of −3 dB an octave above 9 Hz at 44.1 kHz
@@ -113,7 +120,7 @@ mod tests {
     #[test]
     fn octaves_of_pink_noise_are_equally_strong_and_of_white_twice_the_last() {
         let spectrum = |pink: bool| {
-            let mut values = white(1 << 18, &mut ChaCha8Rng::seed_from_u64(5));
+            let mut values = normal(1 << 18, &mut ChaCha8Rng::seed_from_u64(5));
             if pink {
                 make_pink(&mut values);
             }
