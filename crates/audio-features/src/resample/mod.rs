@@ -363,13 +363,17 @@ impl<T: Sample> pulp::NullaryFnOnce for Read<'_, T> {
         let Self { steps, samples, mut next, mut phase, most, out } = self;
         let width = steps.between.width();
         let unit = 1.0 / steps.unit as f64;
-        let (mut left, mut batch) = (most, Vec::with_capacity(BATCH));
+        let mut left = most;
+        let (mut firsts, mut phases) = ([0; BATCH], [0.0; BATCH]);
+        let (mut pieces, mut offsets) = ([0; BATCH], [T::zero(); BATCH]);
         let mut parts = [[T::zero(); LANES]; BATCH];
         loop {
-            // Three small loops are better vector code than one that does everything for one output.
-            batch.clear();
-            while batch.len() < BATCH.min(left) && next + width <= samples.len() {
-                batch.push((next, steps.between.taps(phase as f64 * unit)));
+            // Small loops are better vector code than one that does everything for one output.
+            let mut n = 0;
+            while n < BATCH.min(left) && next + width <= samples.len() {
+                // Signed numbers are converted faster; a phase is far below 2^63.
+                (firsts[n], phases[n]) = (next, phase as i64 as f64);
+                n += 1;
                 next += steps.whole;
                 phase += steps.part;
                 if phase >= steps.unit {
@@ -377,14 +381,16 @@ impl<T: Sample> pulp::NullaryFnOnce for Read<'_, T> {
                     next += 1;
                 }
             }
-            for (parts, (first, taps)) in parts.iter_mut().zip(&batch) {
-                *parts = steps.between.parts(taps, &samples[*first..*first + width]);
+            for ((piece, offset), phase) in pieces.iter_mut().zip(&mut offsets).zip(&phases) {
+                (*piece, *offset) = Between::spot(phase * unit);
             }
-            out.extend(
-                parts[..batch.len()].iter().map(|&[a, b, c, d, e, f, g, h]| ((a + e) + (c + g)) + ((b + f) + (d + h))),
-            );
-            left -= batch.len();
-            if batch.len() < BATCH {
+            let spots = pieces.iter().zip(&offsets).zip(&firsts);
+            for (parts, ((&piece, &offset), &first)) in parts[..n].iter_mut().zip(spots) {
+                *parts = steps.between.parts(piece, offset, &samples[first..first + width]);
+            }
+            out.extend(parts[..n].iter().map(|&[a, b, c, d, e, f, g, h]| ((a + e) + (c + g)) + ((b + f) + (d + h))));
+            left -= n;
+            if n < BATCH {
                 break;
             }
         }
