@@ -373,26 +373,18 @@ impl Stft {
     }
 
     /// Calls `sink` with the complex spectrum of every frame, one after another.
-    pub(crate) fn frames<T: Sample>(
-        &self,
-        samples: &[T],
-        mut sink: impl FnMut(&[Complex<T>]) -> Result<()>,
-    ) -> Result<()> {
+    pub(crate) fn frames<T: Sample>(&self, samples: &[T], mut sink: impl FnMut(&[Complex<T>])) -> Result<()> {
         let signal = self.framed(samples)?;
         let mut spectrum = self.pool.take::<Vec<Complex<T>>>();
         spectrum.resize(self.n_bins(), Complex::default());
-        let mut result = Ok(());
         self.blocks(&signal, 0..signal.frames, LANES, Whole(PhantomData), |block: Block<'_, Bin<T>>| {
             for frame in 0..block.frames {
                 for (slot, bin) in spectrum.iter_mut().zip(&*block.bins) {
                     *slot = Complex::new(bin.re.0[frame], bin.im.0[frame]);
                 }
-                if result.is_ok() {
-                    result = sink(&spectrum);
-                }
+                sink(&spectrum);
             }
-        })?;
-        result
+        })
     }
 
     /// The spectrogram |STFT|^`power`, shape `[n_bins, n_frames]`: 1 is the magnitude, 2 the power.

@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use realfft::num_complex::Complex;
-use realfft::{ComplexToReal, RealFftPlanner};
+use rustfft::num_complex::Complex;
+use rustfft::{Fft, FftPlanner};
 
-use crate::error::{Error, Result};
+use crate::error::Result;
+use crate::lanes::{Kernel, vectorized};
 use crate::sample::Sample;
 use crate::scratch::{Lent, Pool};
 use crate::stft::{Precision, StftConfig};
@@ -24,7 +25,7 @@ pub(super) struct OverlapAdd {
 
 #[derive(Clone)]
 pub(super) struct Plan<F> {
-    fft: Arc<dyn ComplexToReal<F>>,
+    fft: Arc<dyn Fft<F>>,
     /// The window, divided by the transform's length.
     window: Vec<F>,
     squares: Vec<F>,
@@ -39,7 +40,7 @@ impl<F> std::fmt::Debug for Plan<F> {
 impl<F: Sample> Plan<F> {
     fn new(window: &[f64]) -> Self {
         Self {
-            fft: RealFftPlanner::new().plan_fft_inverse(window.len()),
+            fft: FftPlanner::new().plan_fft_inverse(window.len()),
             window: window.iter().map(|&w| F::narrow(w / window.len() as f64)).collect(),
             squares: window.iter().map(|&w| F::narrow(w * w)).collect(),
         }
@@ -76,8 +77,10 @@ impl OverlapAdd {
 /// The working memory of one call.
 #[derive(Default)]
 struct Work<F> {
-    spectrum: Vec<Complex<F>>,
-    frame: Vec<F>,
+    /// The spectra of two frames, which are transformed together.
+    pair: [Vec<Complex<F>>; 2],
+    /// What is transformed; then the first frame, as real parts, and the second, as imaginary ones.
+    points: Vec<Complex<F>>,
     scratch: Vec<Complex<F>>,
     /// The sum of the frames so far, from the start of the next frame on.
     sums: Vec<F>,
@@ -102,7 +105,7 @@ impl<T: Sample> Adding<'_, T> {
     }
 
     /// Adds the next frame; those that cannot reach into the signal are ignored.
-    pub(super) fn push(&mut self, spectrum: &[Complex<T>]) -> Result<()> {
+    pub(super) fn push(&mut self, spectrum: &[Complex<T>]) {
         match self {
             Self::Double(sum) => sum.push(spectrum),
             Self::Single(sum) => sum.push(spectrum),
@@ -134,6 +137,8 @@ pub(super) struct Sum<'a, T, F: Send + 'static> {
     plan: &'a Plan<F>,
     work: Lent<'a, Work<F>>,
     place: Place,
+    /// How many frames wait to be transformed: 1 at most.
+    waiting: usize,
     signal: Vec<T>,
 }
 
@@ -141,41 +146,49 @@ impl<'a, T: Sample, F: Sample> Sum<'a, T, F> {
     fn new(plan: &'a Plan<F>, pool: &'a Pool, place: Place, mut signal: Vec<T>) -> Self {
         let mut work = pool.take::<Work<F>>();
         let n_fft = plan.window.len();
-        work.spectrum.resize(1 + n_fft / 2, Complex::default());
-        work.frame.resize(n_fft, F::zero());
-        work.scratch.resize(plan.fft.get_scratch_len(), Complex::default());
+        work.pair.iter_mut().for_each(|spectrum| spectrum.resize(1 + n_fft / 2, Complex::default()));
+        work.points.resize(n_fft, Complex::default());
+        work.scratch.resize(plan.fft.get_inplace_scratch_len(), Complex::default());
         work.sums.clear();
         work.sums.resize(n_fft.max(place.hop), F::zero());
         work.steady.clear();
         signal.clear();
         signal.reserve_exact(place.length);
-        Self { plan, work, place, signal }
+        Self { plan, work, place, waiting: 0, signal }
     }
 
-    fn push(&mut self, spectrum: &[Complex<T>]) -> Result<()> {
-        if self.place.next == self.place.frames {
-            return Ok(());
+    fn push(&mut self, spectrum: &[Complex<T>]) {
+        if self.place.next + self.waiting == self.place.frames {
+            return;
         }
-        let (plan, work) = (self.plan, &mut *self.work);
-        for (slot, bin) in work.spectrum.iter_mut().zip(spectrum) {
+        for (slot, bin) in self.work.pair[self.waiting].iter_mut().zip(spectrum) {
             *slot = Complex::new(F::narrow(bin.re.widen()), F::narrow(bin.im.widen()));
         }
-        // A real signal has real first (and, of an even length, last) bins; what else they hold is ignored.
-        work.spectrum[0].im = F::zero();
-        if plan.window.len().is_multiple_of(2) {
-            work.spectrum[plan.window.len() / 2].im = F::zero();
+        self.waiting += 1;
+        if self.waiting == 2 {
+            self.add_waiting();
         }
-        plan.fft
-            .process_with_scratch(&mut work.spectrum, &mut work.frame, &mut work.scratch)
-            .map_err(|error| Error::input("a frame", "as long as the transform", error))?;
-        for ((sum, &x), &w) in work.sums.iter_mut().zip(&work.frame).zip(&plan.window) {
-            *sum += x * w;
+    }
+
+    /// Transforms the frames that wait, and adds them to the sums.
+    fn add_waiting(&mut self) {
+        let Work { pair: [first, second], points, scratch, .. } = &mut *self.work;
+        if self.waiting == 1 {
+            second.fill(Complex::default());
         }
-        self.complete();
-        Ok(())
+        vectorized(Join { first, second, points });
+        self.plan.fft.process_with_scratch(points, scratch);
+        for part in [Part::Real, Part::Imaginary].into_iter().take(std::mem::take(&mut self.waiting)) {
+            let Work { points, sums, .. } = &mut *self.work;
+            vectorized(Add { points, part, window: &self.plan.window, sums });
+            self.complete();
+        }
     }
 
     fn finish(mut self) -> Vec<T> {
+        if self.waiting > 0 {
+            self.add_waiting();
+        }
         let Place { hop, frames, length, .. } = self.place;
         let end = (frames - 1) * hop + self.plan.window.len();
         while self.place.next * hop < end && self.signal.len() < length {
@@ -217,5 +230,62 @@ impl<'a, T: Sample, F: Sample> Sum<'a, T, F> {
         let kept = work.sums.len() - hop;
         work.sums[kept..].fill(F::zero());
         self.place.next += 1;
+    }
+}
+
+/// Makes of the spectra of two real frames that of the complex frame whose real and imaginary parts they are: the first plus
+/// i times the second, each continued by its mirror image. One transform then does for both.
+struct Join<'a, F> {
+    first: &'a [Complex<F>],
+    second: &'a [Complex<F>],
+    points: &'a mut [Complex<F>],
+}
+
+impl<F: Sample> Kernel for Join<'_, F> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self) {
+        let Self { first, second, points } = self;
+        let n_fft = points.len();
+        let (low, high) = points.split_at_mut(1 + n_fft / 2);
+        for ((slot, a), b) in low.iter_mut().zip(first).zip(second) {
+            *slot = Complex::new(a.re - b.im, a.im + b.re);
+        }
+        for ((slot, a), b) in high.iter_mut().rev().zip(&first[1..]).zip(&second[1..]) {
+            *slot = Complex::new(a.re + b.im, b.re - a.im);
+        }
+        // A real signal has real first (and, of an even length, last) bins; what else they hold is ignored.
+        low[0] = Complex::new(first[0].re, second[0].re);
+        if n_fft.is_multiple_of(2) {
+            low[n_fft / 2] = Complex::new(first[n_fft / 2].re, second[n_fft / 2].re);
+        }
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Part {
+    Real,
+    Imaginary,
+}
+
+/// Adds one part of a complex frame, windowed, to the sums.
+struct Add<'a, F> {
+    points: &'a [Complex<F>],
+    part: Part,
+    window: &'a [F],
+    sums: &'a mut [F],
+}
+
+impl<F: Sample> Kernel for Add<'_, F> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self) {
+        let terms = self.sums.iter_mut().zip(self.points).zip(self.window);
+        match self.part {
+            Part::Real => terms.for_each(|((sum, point), &w)| *sum += point.re * w),
+            Part::Imaginary => terms.for_each(|((sum, point), &w)| *sum += point.im * w),
+        }
     }
 }

@@ -128,8 +128,7 @@ pub fn phase_vocoder<T: Sample>(spectrum: ArrayView2<'_, Complex<T>>, rate: f64)
             if let Some(mut column) = columns.next() {
                 column.iter_mut().zip(frame).for_each(|(slot, &bin)| *slot = bin);
             }
-            Ok(())
-        })?;
+        });
     }
     Ok(out)
 }
@@ -185,7 +184,7 @@ impl<T: Sample> Vocoder<T> {
     }
 
     /// Takes the next frame, and hands on the new frames that it completes.
-    fn push(&mut self, bins: &[Complex<T>], mut emit: impl FnMut(&[Complex<T>]) -> Result<()>) -> Result<()> {
+    fn push(&mut self, bins: &[Complex<T>], mut emit: impl FnMut(&[Complex<T>])) {
         std::mem::swap(&mut self.before, &mut self.after);
         pulp::Arch::new().dispatch(Split { bins, polar: &mut self.after });
         self.seen += 1;
@@ -205,10 +204,9 @@ impl<T: Sample> Vocoder<T> {
             let share = T::narrow(time - self.seen.saturating_sub(2) as f64);
             let Self { before, after, re, im, frame, .. } = self;
             pulp::Arch::new().dispatch(Step { before, after, share, turns, re, im, frame });
-            emit(&self.frame)?;
+            emit(&self.frame);
             self.produced += 1;
         }
-        Ok(())
     }
 }
 
