@@ -139,9 +139,12 @@ impl FilterDesign {
             let distance = (place + half).rem_euclid(classes);
             let (whole, part) = ((distance.floor() as usize).min(n_chroma - 1), distance.fract());
             design.curve(part, curve, half as usize);
-            for class in 0..n_chroma {
-                // Row `class` of the bank from A is row `class − turn` of the bank from C.
-                weights[(class + n_chroma - turn) % n_chroma] = curve[(whole + n_chroma - class) % n_chroma];
+            // Row `class` of the bank from A, whose distance is `whole − class` wrapped round, is row `class − turn` of the bank
+            // from C.
+            let mut distance = (whole + n_chroma - turn) % n_chroma;
+            for weight in &mut *weights {
+                *weight = curve[distance];
+                distance = distance.checked_sub(1).unwrap_or(n_chroma - 1);
             }
             norm.apply(weights);
             if let Some(octwidth) = octwidth {
