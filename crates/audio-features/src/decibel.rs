@@ -306,7 +306,10 @@ impl<T: Sample> Kernel for LogLanes<'_, T> {
     #[inline(always)]
     fn run(self) {
         let Self { bands, scale } = self;
-        bands.iter_mut().for_each(|band| *band = band.map(|value| scale.apply(value)));
+        // A closure for all of the loop might be compiled by itself, and not anew.
+        for band in bands {
+            *band = band.map(|value| scale.apply(value));
+        }
     }
 }
 

@@ -569,10 +569,14 @@ impl<T: Sample> Kernel for Raise<'_, T> {
     fn run(self) {
         let Self { bins, power } = self;
         if power == 1.0 {
-            bins.iter_mut().for_each(|bin| *bin = bin.map(|x| x.sqrt()));
+            for bin in bins {
+                *bin = bin.map(|x| x.sqrt());
+            }
         } else if power != 2.0 {
             let half = T::narrow(power / 2.0);
-            bins.iter_mut().for_each(|bin| *bin = bin.map(|x| x.powf(half)));
+            for bin in bins {
+                *bin = bin.map(|x| x.powf(half));
+            }
         }
     }
 }

@@ -282,10 +282,19 @@ impl<F: Sample> Kernel for Add<'_, F> {
 
     #[inline(always)]
     fn run(self) {
-        let terms = self.sums.iter_mut().zip(self.points).zip(self.window);
-        match self.part {
-            Part::Real => terms.for_each(|((sum, point), &w)| *sum += point.re * w),
-            Part::Imaginary => terms.for_each(|((sum, point), &w)| *sum += point.im * w),
+        let Self { points, part, window, sums } = self;
+        let terms = sums.iter_mut().zip(points).zip(window);
+        match part {
+            Part::Real => {
+                for ((sum, point), &w) in terms {
+                    *sum += point.re * w;
+                }
+            }
+            Part::Imaginary => {
+                for ((sum, point), &w) in terms {
+                    *sum += point.im * w;
+                }
+            }
         }
     }
 }
