@@ -32,20 +32,28 @@ pub trait Dataset: Sync {
     /// The number of classes.
     fn classes(&self) -> usize;
 
+    /// What each sample tells beside its class: auxiliary tasks, of use to learn the first one by and to nobody later, each
+    /// with how many numbers it has. In training mode the network gives as many more logits behind those of the classes.
+    /// Default none.
+    fn auxiliary(&self) -> &[usize] {
+        &[]
+    }
+
     /// The class of a sample, where the set can tell without preparing it: what drawing by class needs. Default unknown.
     fn class(&self, _index: usize) -> Option<usize> {
         None
     }
 
     /// Writes sample `index` into `input` (row-major, as long as the shape's product) and its class probabilities, which
-    /// sum to 1, into `target`. Both come filled with zeros.
+    /// sum to 1, into `target`; behind them the numbers of the [`auxiliary`](Self::auxiliary) tasks, each a probability, or below 0
+    /// where there is nothing to tell. Both come filled with zeros.
     ///
     /// # Errors
     /// Whatever keeps the sample from being read.
     fn sample(&self, index: usize, seed: u64, input: &mut [f32], target: &mut [f32]) -> Result<(), BoxError>;
 
     /// A whole batch at once, for sets that lie on the device: the samples of these indices and seeds as `(inputs [samples, …],
-    /// targets [samples, classes])`, the same that [`sample`](Self::sample) writes. Called from the threads that
+    /// targets [samples, classes + auxiliary])`, the same that [`sample`](Self::sample) writes. Called from the threads that
     /// `sample` would be called from. `None`, the default, has the samples written one by one.
     ///
     /// # Errors
@@ -136,26 +144,30 @@ impl Batch {
             return Ok(Self::Tensors(inputs, targets));
         }
         let width = dataset.input_shape().iter().product::<i64>() as usize;
-        let classes = dataset.classes();
+        let told = dataset.classes() + dataset.auxiliary().iter().sum::<usize>();
         let mut inputs = vec![0.0; requests.len() * width];
-        let mut targets = vec![0.0; requests.len() * classes];
-        let places = inputs.chunks_exact_mut(width).zip(targets.chunks_exact_mut(classes));
+        let mut targets = vec![0.0; requests.len() * told];
+        let places = inputs.chunks_exact_mut(width).zip(targets.chunks_exact_mut(told));
         for (&Request { index, seed }, (input, target)) in requests.iter().zip(places) {
             dataset.sample(index, seed, input, target).map_err(|source| Error::Sample { index, source })?;
         }
         Ok(Self::Numbers { size: requests.len(), inputs, targets })
     }
 
-    /// `(inputs [batch, …], targets [batch, classes])` on the device.
-    pub(crate) fn to_tensors(&self, shape: &[i64], classes: usize, device: Device) -> Result<(Tensor, Tensor), Error> {
+    /// `(inputs [batch, …], targets [batch, classes + auxiliary])` on the device.
+    pub(crate) fn to_tensors<D: Dataset + ?Sized>(
+        &self,
+        dataset: &D,
+        device: Device,
+    ) -> Result<(Tensor, Tensor), Error> {
         let (count, inputs, targets) = match self {
             Self::Tensors(inputs, targets) => return Ok((inputs.f_to_device(device)?, targets.f_to_device(device)?)),
             Self::Numbers { size, inputs, targets } => (*size as i64, inputs, targets),
         };
         let mut size = vec![count];
-        size.extend_from_slice(shape);
+        size.extend_from_slice(dataset.input_shape());
         let inputs = Tensor::f_from_slice(inputs)?.f_view(size.as_slice())?.f_to_device(device)?;
-        let targets = Tensor::f_from_slice(targets)?.f_view([count, classes as i64])?.f_to_device(device)?;
+        let targets = Tensor::f_from_slice(targets)?.f_view([count, -1])?.f_to_device(device)?;
         Ok((inputs, targets))
     }
 }
@@ -202,7 +214,7 @@ pub(crate) fn for_each_batch<D: Dataset + ?Sized>(
     })
 }
 
-/// Hands the batches of one training epoch, `(inputs [batch, …], targets [batch, classes])`, to `consume` until it says that it
+/// Hands the batches of one training epoch, `(inputs [batch, …], targets [batch, classes + auxiliary])`, to `consume` until it says that it
 /// wants no more: the trainer's own loader, for loops of one's own and to be measured. Shuffled by `seed` and `epoch`;
 /// prepared by `threads` threads ahead of `consume`, or in turn with it where there are none. The batches do not depend
 /// on the number of threads.
@@ -222,7 +234,7 @@ pub fn training_batches<D: Dataset + ?Sized>(
     }
     let plan = training_plan(dataset.len(), batch_size, seed, epoch);
     for_each_batch(dataset, &plan, threads, |_, batch| {
-        let (inputs, targets) = batch.to_tensors(dataset.input_shape(), dataset.classes(), device)?;
+        let (inputs, targets) = batch.to_tensors(dataset, device)?;
         consume(inputs, targets)
     })
 }
@@ -256,7 +268,7 @@ mod tests {
     fn collect(threads: usize, plan: &[Vec<Request>]) -> Vec<f32> {
         let mut all = Vec::new();
         for_each_batch(&Numbers, plan, threads, |_, batch| {
-            let (inputs, _) = batch.to_tensors(&[2], 2, Device::Cpu)?;
+            let (inputs, _) = batch.to_tensors(&Numbers, Device::Cpu)?;
             all.extend(Vec::<f32>::try_from(inputs.f_flatten(0, -1)?)?);
             Ok(true)
         })

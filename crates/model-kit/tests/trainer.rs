@@ -391,3 +391,76 @@ fn cross_validation_trains_a_network_per_fold() {
         Err(Error::InvalidInput { .. })
     ));
 }
+
+/// [`Bars`] that also tell, in training, which of the eight lines the bar is on (and of every fifth nothing).
+struct ToldBars(Bars);
+
+impl Dataset for ToldBars {
+    fn len(&self) -> usize {
+        self.0.len()
+    }
+    fn input_shape(&self) -> &[i64] {
+        self.0.input_shape()
+    }
+    fn classes(&self) -> usize {
+        2
+    }
+    fn auxiliary(&self) -> &[usize] {
+        &[8]
+    }
+    fn sample(&self, index: usize, seed: u64, input: &mut [f32], target: &mut [f32]) -> Result<(), BoxError> {
+        let (classes, lines) = target.split_at_mut(2);
+        match index % 5 {
+            0 => lines.fill(-1.0),
+            _ => lines[index / 2 % 8] = 1.0,
+        }
+        self.0.sample(index, seed, input, classes)
+    }
+}
+
+/// A dense layer for the classes and one for the lines.
+#[derive(Debug)]
+struct Both(Linear, Linear);
+
+impl Network for Both {
+    fn forward(&self, input: &Tensor, train: bool) -> TorchResult<Tensor> {
+        let input = input.f_flatten(1, -1)?;
+        let classes = self.0.forward(&input)?;
+        if train { Tensor::f_cat(&[classes, self.1.forward(&input)?], 1) } else { Ok(classes) }
+    }
+}
+
+#[test]
+fn an_auxiliary_task_is_learnt_beside_the_classes_and_not_asked_for_later() {
+    set_threads(1).unwrap();
+    let build =
+        |path: &nn::Path| Ok(Both(Linear::new(&path.sub("classes"), 64, 2)?, Linear::new(&path.sub("lines"), 64, 8)?));
+    let config = |auxiliary| TrainConfig {
+        mixup: 0.0,
+        ema_decay: 0.0,
+        epochs: 12,
+        auxiliary,
+        ..config(OptimizerConfig::adam(0.0), 0.01)
+    };
+    let (train, valid) = (ToldBars(Bars(160)), Bars(64));
+    let lines_right = |auxiliary: f64| {
+        let mut trainer = Trainer::new(config(auxiliary), Device::Cpu, build).unwrap().loader_threads(0);
+        let report = trainer.fit(&train, Some(&valid), &mut []).unwrap();
+        assert!(report.history.last().unwrap().validation.is_some());
+        assert!(trainer.measure(&train).unwrap().accuracy > 0.4);
+        let (mut input, mut target) = (vec![0.0; 64], vec![0.0; 10]);
+        let right = |index: &usize| {
+            train.sample(*index, 77, &mut input, &mut target).unwrap();
+            let picture = Tensor::from_slice(&input).view([1, 1, 8, 8]);
+            let line = trainer.network().forward(&picture, true).unwrap().narrow(1, 2, 8).argmax(1, false);
+            line.int64_value(&[0]) as usize == index / 2 % 8
+        };
+        (0..160).filter(right).count()
+    };
+    let (learnt, ignored) = (lines_right(1.0), lines_right(0.0));
+    assert!(learnt > 120 && ignored < 60, "{learnt} {ignored}");
+
+    let mixed = TrainConfig { mixup: 0.2, ..config(1.0) };
+    let mut trainer = Trainer::new(mixed, Device::Cpu, build).unwrap();
+    assert!(matches!(trainer.fit(&train, Some(&valid), &mut []), Err(Error::InvalidConfig { .. })));
+}

@@ -122,6 +122,22 @@ pub fn squared_hinge(logits: &Tensor, targets: &Tensor, class_weights: Option<&T
     weighted_mean(&each, targets, class_weights)
 }
 
+/// Binary cross-entropy of independent probabilities, averaged over the places whose target is not below 0; 0 where there are
+/// none. The loss of an [auxiliary](crate::data::Dataset::auxiliary) task.
+///
+/// # Shapes
+/// Any, the same for both → scalar
+///
+/// # Errors
+/// LibTorch's, when the shapes differ.
+pub fn binary_cross_entropy(logits: &Tensor, targets: &Tensor) -> Result<Tensor> {
+    let logits = logits.f_to_kind(Kind::Float)?;
+    let counts = targets.f_ge(0.0)?.f_to_kind(Kind::Float)?;
+    // −t·log σ(x) − (1 − t)·log(1 − σ(x)) = log(1 + eˣ) − t·x
+    let losses = logits.f_softplus()?.f_sub(&logits.f_mul(targets)?)?.f_mul(&counts)?;
+    losses.f_sum(Kind::Float)?.f_div(&counts.f_sum(Kind::Float)?.f_clamp_min(1.0)?)
+}
+
 /// The mean over the batch of what each sample loses if it is of a class (`losses`, `[batch, classes]`), by its targets.
 fn weighted_mean(losses: &Tensor, targets: &Tensor, class_weights: Option<&Tensor>) -> Result<Tensor> {
     match class_weights {
@@ -158,5 +174,18 @@ mod tests {
             let got = cross_entropy(&logits, &smooth(&targets, smoothing).unwrap(), weights).unwrap();
             assert!((got - want).abs().double_value(&[]) < 1e-6);
         }
+    }
+
+    #[test]
+    fn binary_cross_entropy_is_libtorchs_over_the_places_that_are_told() {
+        let logits = Tensor::from_slice(&[0.3f32, -20.0, 40.0, 1.5, -0.2]).view([1, 5]);
+        let targets = Tensor::from_slice(&[0.9f32, 0.0, 1.0, 0.25, -1.0]).view([1, 5]);
+        let told = |tensor: &Tensor| tensor.narrow(1, 0, 4);
+        let want =
+            told(&logits).binary_cross_entropy_with_logits::<Tensor>(&told(&targets), None, None, tch::Reduction::Mean);
+        let got = binary_cross_entropy(&logits, &targets).unwrap();
+        assert!((got - want).abs().double_value(&[]) < 1e-6);
+        let nothing = binary_cross_entropy(&logits, &targets.full_like(-1.0)).unwrap();
+        assert_eq!(nothing.double_value(&[]), 0.0);
     }
 }

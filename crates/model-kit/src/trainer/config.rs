@@ -30,6 +30,9 @@ pub struct TrainConfig {
     /// How much is learned from the answers of the teacher that [`Trainer::teacher`](super::Trainer::teacher) names.
     /// Default none.
     pub distillation: Option<Distillation>,
+    /// How much each [auxiliary](crate::data::Dataset::auxiliary) task counts beside the classes, where the training set has any;
+    /// at least 0. Default 1.
+    pub auxiliary: f64,
     /// The share of each target that is spread over all classes, 0..1. Default 0.
     pub label_smoothing: f64,
     /// α of mixup, 0 (off) to 2. Default 0.
@@ -121,6 +124,7 @@ impl Default for TrainConfig {
             schedule: Schedule::default(),
             loss: Loss::default(),
             distillation: None,
+            auxiliary: 1.0,
             label_smoothing: 0.0,
             mixup: 0.0,
             cutmix: 0.0,
@@ -154,6 +158,9 @@ impl TrainConfig {
         }
         if !(self.learning_rate.is_finite() && self.learning_rate > 0.0) {
             return Err(Error::config("learning_rate", "above 0", self.learning_rate));
+        }
+        if !(self.auxiliary.is_finite() && self.auxiliary >= 0.0) {
+            return Err(Error::config("auxiliary", "at least 0", self.auxiliary));
         }
         if !(0.0..1.0).contains(&self.label_smoothing) {
             return Err(Error::config("label_smoothing", "from 0 to below 1", self.label_smoothing));

@@ -28,7 +28,8 @@ pub fn evaluate<N: Network + ?Sized, D: Dataset + ?Sized>(
     let mut counts = vec![(0u64, 0u64); classes];
     let plan = evaluation_plan(dataset.len(), batch_size.max(1));
     for_each_batch(dataset, &plan, loader_threads, |_, batch| {
-        let (inputs, targets) = batch.to_tensors(dataset.input_shape(), classes, device)?;
+        let (inputs, targets) = batch.to_tensors(dataset, device)?;
+        let targets = targets.f_narrow(1, 0, classes as i64)?;
         let logits = no_grad(|| network.forward(&inputs, false))?;
         loss_sum += loss::cross_entropy(&logits, &targets, None)?.f_double_value(&[])? * inputs.size()[0] as f64;
         let list = |tensor: &Tensor| -> Result<Vec<i64>, Error> {

@@ -290,6 +290,9 @@ impl<N: Network> Trainer<N> {
             let got = format!("inputs of shape {:?}", train.input_shape());
             return Err(Error::config("cutmix", "0 for what is no picture [channels, height, width]", got));
         }
+        if !train.auxiliary().is_empty() && (config.mixup > 0.0 || config.cutmix > 0.0) {
+            return Err(Error::config("mixup, cutmix", "0 where samples tell more than their class", "one above 0"));
+        }
         match (&config.distillation, &self.teacher) {
             (Some(_), None) => return Err(Error::config("distillation", "none without a teacher", "one")),
             (None, Some(_)) => return Err(Error::config("distillation", "settings for the teacher", "none")),
@@ -339,7 +342,7 @@ impl<N: Network> Trainer<N> {
         let mut learning_rate = 0.0;
         let threads = self.loader_threads;
         for_each_batch(train, &plan[first as usize..], threads, |_, batch| {
-            let (inputs, targets) = batch.to_tensors(train.input_shape(), train.classes(), self.store.device())?;
+            let (inputs, targets) = batch.to_tensors(train, self.store.device())?;
             let global = (epoch as u64 - 1) * steps + self.state.step;
             let total = steps * config.epochs as u64;
             learning_rate =
@@ -347,7 +350,7 @@ impl<N: Network> Trainer<N> {
             if let Some(momentum) = config.schedule.momentum(global, total) {
                 self.optimizer.set_momentum(momentum);
             }
-            let step_loss = self.step(&inputs, &targets, Place { step: global, learning_rate })?;
+            let step_loss = self.step(&inputs, &targets, train.auxiliary(), Place { step: global, learning_rate })?;
             samples += inputs.size()[0];
             let info = StepInfo {
                 epoch,

@@ -25,6 +25,8 @@ pub(super) struct Place {
 struct Batch {
     inputs: Tensor,
     targets: Tensor,
+    /// What the samples tell beside their class, task by task.
+    auxiliary: Vec<Tensor>,
     /// The teacher's logits.
     teacher: Option<Tensor>,
     class_weights: Option<Tensor>,
@@ -39,10 +41,17 @@ struct Pass {
 
 impl<N: Network> Trainer<N> {
     /// One step of the optimiser on one batch; gives its loss.
-    pub(super) fn step(&mut self, inputs: &Tensor, targets: &Tensor, place: Place) -> Result<f64, Error> {
+    pub(super) fn step(
+        &mut self,
+        inputs: &Tensor,
+        targets: &Tensor,
+        auxiliary: &[usize],
+        place: Place,
+    ) -> Result<f64, Error> {
         // LibTorch's generator cannot be saved, so it starts anew at every step.
         let seed = mix_seed(self.state.config.seed, &[3, place.step]);
-        let batch = self.prepare(inputs, targets, seed)?;
+        let (targets, auxiliary) = parted(targets, auxiliary)?;
+        let batch = Batch { auxiliary, ..self.prepare(inputs, &targets, seed)? };
         let pass = self.pass(&batch, seed)?;
         self.check_loss(pass.loss, place)?;
         if self.usable(place)? && self.sharpen(&batch, seed, place)? {
@@ -101,7 +110,7 @@ impl<N: Network> Trainer<N> {
         } else {
             Some(Tensor::f_from_slice(&config.class_weights)?.f_to_device(inputs.device())?)
         };
-        Ok(Batch { inputs, targets, teacher: answers, class_weights })
+        Ok(Batch { inputs, targets, auxiliary: Vec::new(), teacher: answers, class_weights })
     }
 
     /// A forward and a backward pass, which leave the gradients of the weights. Without a finite loss there is no backward
@@ -117,11 +126,17 @@ impl<N: Network> Trainer<N> {
                 seeded(seed, || half.network.forward(&inputs, true))?.f_to_kind(Kind::Float)?
             }
         };
+        let tasks: Vec<usize> = batch.auxiliary.iter().map(|task| task.size()[1] as usize).collect();
+        let (logits, auxiliary) = parted(&logits, &tasks)?;
         let mut loss = config.loss.of(&logits, &batch.targets, batch.class_weights.as_ref())?;
         if let (Some(teacher), Some(distillation)) = (&batch.teacher, config.distillation) {
             let (alpha, temperature) = (distillation.alpha, distillation.temperature);
             let taught = loss::distillation(&logits, teacher, temperature)?.f_mul_scalar(alpha)?;
             loss = loss.f_mul_scalar(1.0 - alpha)?.f_add(&taught)?;
+        }
+        for (logits, targets) in auxiliary.iter().zip(&batch.auxiliary) {
+            let task = loss::binary_cross_entropy(logits, targets)?;
+            loss = loss.f_add(&task.f_mul_scalar(config.auxiliary)?)?;
         }
         if config.penalty > 0.0 {
             for weight in &self.penalised {
@@ -193,6 +208,14 @@ impl<N: Network> Trainer<N> {
         })?;
         Ok(finite)
     }
+}
+
+/// The columns of the classes, and those of each auxiliary task behind them.
+fn parted(columns: &Tensor, tasks: &[usize]) -> Result<(Tensor, Vec<Tensor>), Error> {
+    let mut sizes: Vec<i64> = tasks.iter().map(|&size| size as i64).collect();
+    sizes.insert(0, columns.size()[1] - sizes.iter().sum::<i64>());
+    let mut parts = columns.f_split_with_sizes(sizes, 1)?;
+    Ok((parts.remove(0), parts))
 }
 
 /// The loss, and how many samples are right, in one look at the device: a second one would keep a GPU waiting.
