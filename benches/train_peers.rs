@@ -44,7 +44,7 @@ use model_kit::schedule::Schedule;
 use model_kit::trainer::{TrainConfig, Trainer};
 use model_kit::weights::Weights;
 use ser_model::SerModel;
-use ser_model::arch::Architecture;
+use ser_model::arch::{Architecture, MaskedCnn};
 use serve::Contestant;
 use tch::nn::VarStore;
 use tch::{Kind, Tensor, no_grad};
@@ -87,11 +87,12 @@ enum Net {
 }
 
 impl Net {
-    const NAMES: [&'static str; 5] = ["compact", "mini_genie_cnn", "realtime_cnn", "log_mel_cnn", "deep_cnn_1d"];
+    const NAMES: [&'static str; 6] =
+        ["compact", "mini_genie_cnn", "realtime_cnn", "masked_cnn", "log_mel_cnn", "deep_cnn_1d"];
 
     fn named(name: &str) -> Result<Self> {
         Ok(match name {
-            "log_mel_cnn" | "deep_cnn_1d" => Self::Speech(name.parse()?),
+            "masked_cnn" | "log_mel_cnn" | "deep_cnn_1d" => Self::Speech(name.parse()?),
             _ => Self::Face(name.parse()?),
         })
     }
@@ -107,7 +108,7 @@ impl Net {
     fn shape(&self) -> Vec<i64> {
         match self {
             Self::Face(_) => vec![1, SIDE as i64, SIDE as i64],
-            Self::Speech(Architecture::LogMelCnn) => IMAGE.to_vec(),
+            Self::Speech(arch) if arch.reads_log_mel() => IMAGE.to_vec(),
             Self::Speech(_) => vec![ser_model::arch::VECTOR],
         }
     }
@@ -136,7 +137,7 @@ impl Net {
         let mut size = vec![batch];
         size.extend(self.shape());
         let noise = Tensor::f_randn(size, (Kind::Float, device))?;
-        if let Self::Speech(Architecture::LogMelCnn) = self {
+        if self.shape().len() == 2 {
             let _ = noise.f_narrow(1, IMAGE[0] - 1, 1)?.f_fill_(1.0)?;
         }
         Ok(noise)
@@ -179,16 +180,18 @@ fn rows() -> Vec<Row> {
     let averaged = Row { name: "compact-ema", ema_decay: 0.999, ..compact };
     let adam = OptimizerConfig::adam_w(0.0);
     let deep = Row { name: "deep_cnn_1d", net: "deep_cnn_1d", optimizer: adam, ..plain };
-    let log_mel = Row {
-        name: "log_mel_cnn",
-        net: "log_mel_cnn",
+    let masked = Row {
+        name: "masked_cnn",
+        net: "masked_cnn",
         optimizer: OptimizerConfig::adam_w(1e-2),
         batch_size: 32,
         ema_decay: 0.995,
+        mixup: 0.0,
         clip_norm: 5.0,
         ..compact
     };
-    vec![plain, compact, averaged, log_mel, deep]
+    let log_mel = Row { name: "log_mel_cnn", net: "log_mel_cnn", mixup: 0.2, ..masked };
+    vec![plain, compact, averaged, masked, log_mel, deep]
 }
 
 impl Row {
@@ -231,6 +234,7 @@ const NORMALISATION: Normalisation = Normalisation { mean: 0.5, deviation: 0.25 
 struct Ready {
     shape: Vec<i64>,
     classes: usize,
+    auxiliary: Vec<usize>,
     inputs: Vec<f32>,
     len: usize,
 }
@@ -238,7 +242,14 @@ struct Ready {
 impl Ready {
     fn new(net: &Net, len: usize) -> Result<Self> {
         let noise = net.noise(len as i64, tch::Device::Cpu)?;
-        Ok(Self { shape: net.shape(), classes: net.classes(), inputs: Vec::try_from(noise.f_flatten(0, -1)?)?, len })
+        let auxiliary = match net {
+            Net::Speech(Architecture::MaskedCnn) => {
+                MaskedCnn::auxiliary(IMAGE[0] as usize - 1, IMAGE[1] as usize).to_vec()
+            }
+            _ => Vec::new(),
+        };
+        let inputs = Vec::try_from(noise.f_flatten(0, -1)?)?;
+        Ok(Self { shape: net.shape(), classes: net.classes(), auxiliary, inputs, len })
     }
 }
 
@@ -255,10 +266,15 @@ impl Dataset for Ready {
         self.classes
     }
 
+    fn auxiliary(&self) -> &[usize] {
+        &self.auxiliary
+    }
+
     fn sample(&self, index: usize, _: u64, input: &mut [f32], target: &mut [f32]) -> Result<(), BoxError> {
         let width = input.len();
         input.copy_from_slice(&self.inputs[index * width..][..width]);
         target[index % self.classes] = 1.0;
+        target[self.classes..].fill(0.5);
         Ok(())
     }
 }

@@ -99,13 +99,13 @@ struct Options {
     /// The temperature of the result where there are no validation clips.
     #[arg(long, default_value_t = 1.0)]
     temperature: f32,
-    /// The network: LogMelCnn, DeepCnn1d, FourConvCnn, CnnLstm, Mlp, Rnn, Lstm or MfccCnn.
+    /// The network: MaskedCnn, LogMelCnn, DeepCnn1d, FourConvCnn, CnnLstm, Mlp, Rnn, Lstm or MfccCnn.
     #[arg(long)]
     arch: Option<Architecture>,
     /// A recipe as JSON; the options below override it.
     #[arg(long)]
     config: Option<PathBuf>,
-    /// Epochs: of 100 steps for LogMelCnn (`steps_per_epoch` of the recipe), of every clip and copy for the others.
+    /// Epochs: of 100 steps for MaskedCnn and LogMelCnn (`steps_per_epoch` of the recipe), of every clip and copy for the others.
     #[arg(long)]
     epochs: Option<usize>,
     /// Clips per step.

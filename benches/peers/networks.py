@@ -109,13 +109,26 @@ class RealtimeCnn(nn.Module):
         return self.head(x)
 
 
-class LogMelCnn(nn.Module):
-    """The network of the shipped speech weights: `[batch, 65, frames]`, the last row a mask. The image is channels-last."""
+def channels_last(x):
+    return x.permute(0, 2, 3, 1).contiguous().permute(0, 3, 1, 2)
 
-    def __init__(self, classes=8, n_mels=64, filters=(32, 64, 128, 160), memory=64, embedding=128):
+
+def remembered(x, mask, forwards, backwards):
+    """What two LSTMs make of a sequence; the backward one begins where the sound ends."""
+    places = torch.arange(mask.shape[1], device=mask.device)[None, :, None]
+    turned = mask.sum(1, keepdim=True).long() - 1 - places
+    turned = torch.where(turned < 0, places, turned)
+    turn = lambda sequence: sequence.gather(1, turned.expand_as(sequence))
+    return torch.cat([forwards(x)[0] * mask, turn(backwards(turn(x))[0]) * mask], 2)
+
+
+class LogMelCnn(nn.Module):
+    """`[batch, 65, frames]`, the last row a mask. The image is channels-last."""
+
+    def __init__(self, classes=8, images=1, n_mels=64, filters=(32, 64, 128, 160), memory=64, embedding=128):
         super().__init__()
         self.n_mels = n_mels
-        self.stem = ConvBn(1, filters[0], 5, 2)
+        self.stem = ConvBn(images, filters[0], 5, 2)
         for stage in range(3):
             setattr(self, f"stage{stage + 1}", ConvBn(filters[stage], filters[stage + 1], 3))
         image = filters[3] * (n_mels // 16)
@@ -127,20 +140,11 @@ class LogMelCnn(nn.Module):
         self.embedding = nn.Linear(2 * features, embedding)
         self.output = nn.Linear(embedding, classes)
 
-    def remember(self, image, mask):
-        """The image beside what two LSTMs make of it; the backward one begins where the sound ends."""
-        x = F.dropout(image, 0.3, self.training)
-        places = torch.arange(mask.shape[1], device=mask.device)[None, :, None]
-        turned = mask.sum(1, keepdim=True).long() - 1 - places
-        turned = torch.where(turned < 0, places, turned)
-        turn = lambda sequence: sequence.gather(1, turned.expand_as(sequence))
-        before, after = self.forwards(x)[0], turn(self.backwards(turn(x))[0])
-        return torch.cat([image, before * mask, after * mask], 2)
-
     def forward(self, x):
-        mask = (x[:, None, self.n_mels :] > 0).float()
-        image = x[:, None, : self.n_mels].permute(0, 2, 3, 1).contiguous().permute(0, 3, 1, 2)
-        x, mask = image * mask, mask[..., ::2]
+        return self.read(x[:, None, : self.n_mels], (x[:, None, self.n_mels :] > 0).float())
+
+    def read(self, images, mask, speaking=None):
+        x, mask = channels_last(images) * mask, mask[..., ::2]
         x = F.relu(self.stem(x)) * mask
         pools = ((2, 2), (2, 1), (2, 1))
         for index, (stage, pool) in enumerate(zip((self.stage1, self.stage2, self.stage3), pools)):
@@ -150,13 +154,56 @@ class LogMelCnn(nn.Module):
             if index > 0:
                 x = F.dropout2d(x, 0.05, self.training)
         mask = mask.squeeze(1).transpose(1, 2)
-        features = self.remember(x.permute(0, 3, 1, 2).flatten(2), mask)
+        x = x.permute(0, 3, 1, 2).flatten(2)
+        spoken = x if speaking is None else x * speaking[:, ::2].exp()
+        spoken = F.dropout(spoken, 0.3, self.training)
+        features = torch.cat([x, remembered(spoken, mask, self.forwards, self.backwards)], 2)
         scores = self.attention["score"](torch.tanh(self.attention["hidden"](features)))
+        if speaking is not None:
+            scores = scores + speaking[:, ::2]
         shares = torch.softmax(scores + (mask - 1) * 1e9, 1)
         mean = (features * shares).sum(1)
         deviation = ((features.square() * shares).sum(1) - mean.square()).clamp_min(1e-5).sqrt()
         x = F.dropout(self.norm(torch.cat([mean, deviation], 1)), 0.3, self.training)
         return self.output(F.dropout(F.relu(self.embedding(x)), 0.3, self.training))
+
+
+class SpeechMask(nn.Module):
+    def __init__(self, n_mels=64, filters=(24, 48, 64), memory=64):
+        super().__init__()
+        self.stem = ConvBn(1, filters[0], 5, 2)
+        self.stage1 = ConvBn(filters[0], filters[1], 3)
+        self.stage2 = ConvBn(filters[1], filters[2], 3)
+        sequence = filters[2] * (n_mels // 8)
+        self.forwards = nn.LSTM(sequence, memory, batch_first=True)
+        self.backwards = nn.LSTM(sequence, memory, batch_first=True)
+        self.output = nn.Linear(sequence + 2 * memory, n_mels + 1)
+
+    def forward(self, image, mask):
+        x, mask = channels_last(image) * mask, mask[..., ::2]
+        x = F.relu(self.stem(x)) * mask
+        for stage in (self.stage1, self.stage2):
+            x = F.relu(stage(F.max_pool2d(x, (2, 1)))) * mask
+        x = x.permute(0, 3, 1, 2).flatten(2)
+        return self.output(torch.cat([x, remembered(x, mask.squeeze(1).transpose(1, 2), self.forwards, self.backwards)], 2))
+
+
+class MaskedCnn(nn.Module):
+    """The network of the shipped speech weights. In training the logits of the mask and of speaking stand behind the classes."""
+
+    def __init__(self, classes=8, n_mels=64):
+        super().__init__()
+        self.n_mels = n_mels
+        self.speech = SpeechMask(n_mels)
+        self.network = LogMelCnn(classes, 2, n_mels)
+
+    def forward(self, x):
+        image, mask = x[:, None, : self.n_mels], (x[:, None, self.n_mels :] > 0).float()
+        logits = self.speech(image, mask)
+        share = logits[..., : self.n_mels].sigmoid().repeat_interleave(2, 1)[:, : x.shape[2]]
+        speaker = image + torch.log10(share + 0.01).transpose(1, 2)[:, None] * (10 / 18)
+        classes = self.network.read(torch.cat([image, speaker], 1), mask, F.logsigmoid(logits[..., self.n_mels :]))
+        return torch.cat([classes, logits.transpose(1, 2).flatten(1)], 1) if self.training else classes
 
 
 class DeepCnn1d(nn.Module):

@@ -21,7 +21,7 @@ import time
 
 import torch
 import torch.nn.functional as F
-from networks import Compact, DeepCnn1d, LogMelCnn, MiniGenieCnn, RealtimeCnn
+from networks import Compact, DeepCnn1d, LogMelCnn, MaskedCnn, MiniGenieCnn, RealtimeCnn
 from rounds import Rust, machine, measure, timed
 from safetensors.torch import load_file
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
@@ -30,6 +30,7 @@ NETWORKS = {
     "compact": (Compact, (1, 48, 48), 7),
     "mini_genie_cnn": (MiniGenieCnn, (1, 48, 48), 7),
     "realtime_cnn": (RealtimeCnn, (1, 48, 48), 7),
+    "masked_cnn": (MaskedCnn, (65, 126), 8),
     "log_mel_cnn": (LogMelCnn, (65, 126), 8),
     "deep_cnn_1d": (DeepCnn1d, (162,), 8),
 }
@@ -61,6 +62,7 @@ STEPS = {
     "mini_genie_cnn": ("mini_genie_cnn", rms_prop, 64, 0, 0, 0, 0),
     "compact": ("compact", sgd, 128, 0, 0.1, 0.2, 0),
     "compact-ema": ("compact", sgd, 128, 0.999, 0.1, 0.2, 0),
+    "masked_cnn": ("masked_cnn", adam_w, 32, 0.995, 0.1, 0, 5),
     "log_mel_cnn": ("log_mel_cnn", adam_w, 32, 0.995, 0.1, 0.2, 5),
     "deep_cnn_1d": ("deep_cnn_1d", adam, 64, 0, 0, 0, 0),
 }
@@ -68,6 +70,7 @@ SAID = {
     "mini_genie_cnn": "`MiniGenieCnn`, RMSprop, batch 64",
     "compact": "`Compact`, SGD Nesterov, mixup, batch 128",
     "compact-ema": "the same with averaged weights",
+    "masked_cnn": "`MaskedCnn`, AdamW, mask and speaking learnt beside the classes, clipping, averaged weights, batch 32 of 2 s",
     "log_mel_cnn": "`LogMelCnn`, AdamW, mixup, clipping, averaged weights, batch 32 of 2 s",
     "deep_cnn_1d": "`DeepCnn1d`, Adam, batch 64",
 }
@@ -93,7 +96,7 @@ def clocked(call, device):
 
 def noise(name, batch, device):
     inputs = torch.randn(batch, *NETWORKS[name][1], device=device)
-    if name == "log_mel_cnn":
+    if name in ("masked_cnn", "log_mel_cnn"):
         inputs[:, -1] = 1
     return inputs
 
@@ -117,7 +120,12 @@ def step(row, device):
             part = share.sample().item()
             x, y = x * part + x.flip(0) * (1 - part), y * part + y.flip(0) * (1 - part)
         optimizer.zero_grad()
-        loss = F.cross_entropy(network(x), y, label_smoothing=smoothing)
+        logits = network(x)
+        loss = F.cross_entropy(logits[:, :classes], y, label_smoothing=smoothing)
+        if logits.shape[1] > classes:
+            # The mask, 64 bands of every second frame, and speaking, each told everywhere.
+            for task in logits[:, classes:].split([64 * 63, 63], 1):
+                loss = loss + F.binary_cross_entropy_with_logits(task, torch.full_like(task, 0.5))
         loss.backward()
         if limit:
             torch.nn.utils.clip_grad_norm_(network.parameters(), limit)

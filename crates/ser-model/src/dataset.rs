@@ -11,6 +11,7 @@ use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
+use crate::arch::MaskedCnn;
 use crate::augment::{AugmentConfig, Babble};
 use crate::cache::Cache;
 use crate::corpus::{Clip, Corpus, Skipped};
@@ -129,7 +130,44 @@ pub(crate) fn set_image(image: &Array2<f32>, frames: usize, input: &mut [f32]) {
     input[mask..mask + image.ncols()].fill(1.0);
 }
 
-/// Training clips as log-mel images, for [`LogMelCnn`](crate::arch::LogMelCnn).
+/// Writes into `[n_mels, halves]` which share of the power of two frames at a time is the voice's, of parts in dB; −1,
+/// which says nothing, where the normalised image is below its middle or over.
+fn set_share(voice: &Array2<f32>, noise: &Array2<f32>, image: &Array2<f32>, halves: usize, target: &mut [f32]) {
+    let share = |voice: f32, noise: f32| 1.0 / (1.0 + 10f32.powf((noise - voice) / 10.0));
+    target.fill(-1.0);
+    for (band, out) in target.chunks_exact_mut(halves).enumerate() {
+        for (half, out) in out.iter_mut().enumerate().take(image.ncols().div_ceil(2)) {
+            let frames = 2 * half..image.ncols().min(2 * half + 2);
+            let count = frames.len() as f32;
+            if frames.clone().map(|frame| image[[band, frame]]).sum::<f32>() > 0.0 {
+                *out = frames.map(|frame| share(voice[[band, frame]], noise[[band, frame]])).sum::<f32>() / count;
+            }
+        }
+    }
+}
+
+/// Frames over which the level of a voice is averaged: 0.14 s.
+const SYLLABLE: usize = 9;
+
+/// The part of its loudest level down to which a voice counts as speaking: 20 dB.
+const SPEAKING: f32 = 0.01;
+
+/// Writes for every second frame whether the voice, in dB, is nearly as loud as at its loudest; −1 where it is over.
+fn set_speaking(voice: &Array2<f32>, target: &mut [f32]) {
+    let levels: Vec<f32> =
+        voice.columns().into_iter().map(|frame| frame.iter().map(|value| 10f32.powf(value / 10.0)).sum()).collect();
+    let smooth = |frame: usize| -> f32 {
+        let near = frame.saturating_sub(SYLLABLE / 2)..levels.len().min(frame + SYLLABLE / 2 + 1);
+        levels[near].iter().sum()
+    };
+    let loudest = (0..levels.len()).map(smooth).fold(0.0, f32::max);
+    target.fill(-1.0);
+    for (out, frame) in target.iter_mut().zip((0..levels.len()).step_by(2)) {
+        *out = f32::from(u8::from(smooth(frame) >= SPEAKING * loudest));
+    }
+}
+
+/// Training clips as log-mel images, for [`LogMelCnn`](crate::arch::LogMelCnn) and [`MaskedCnn`].
 #[derive(Debug)]
 pub struct ImageTraining<'a> {
     sounds: &'a [Sound],
@@ -143,6 +181,8 @@ pub struct ImageTraining<'a> {
     shape: [i64; 2],
     frames: usize,
     samples: usize,
+    /// The numbers of [`MaskedCnn`]'s auxiliary tasks, where they are wanted.
+    auxiliary: Option<[usize; 2]>,
 }
 
 impl<'a> ImageTraining<'a> {
@@ -165,7 +205,18 @@ impl<'a> ImageTraining<'a> {
         let shape = [log_mel.config().n_mels as i64 + 1, frames as i64];
         let babble = Babble::new(sounds);
         let speech = sounds.iter().map(|sound| input::speech_range(&sound.samples, log_mel.config().trim_db)).collect();
-        Ok(Self { sounds, speech, labels: labels.clone(), log_mel, augment, babble, draw, shape, frames, samples })
+        let (labels, auxiliary) = (labels.clone(), None);
+        Ok(Self { sounds, speech, labels, log_mel, augment, babble, draw, shape, frames, samples, auxiliary })
+    }
+
+    /// Has every sample also tell what part of it is the speaker's, as [`MaskedCnn`] learns it, for two frames at a time:
+    /// band by band the share of the power that is not noise, but nothing below 40 dB under the loud frames; and whether
+    /// somebody speaks there: whether the voice is at most 20 dB softer than at its loudest, over 0.14 s each. Of padding
+    /// nothing is told.
+    #[must_use]
+    pub fn telling_speech(mut self) -> Self {
+        self.auxiliary = Some(MaskedCnn::auxiliary(self.log_mel.config().n_mels, self.frames));
+        self
     }
 }
 
@@ -192,6 +243,10 @@ impl Dataset for ImageTraining<'_> {
         self.labels.len()
     }
 
+    fn auxiliary(&self) -> &[usize] {
+        self.auxiliary.as_ref().map_or(&[], |tasks| tasks)
+    }
+
     /// The index says nothing here: the clip, too, is drawn from the seed.
     fn sample(&self, _index: usize, seed: u64, input: &mut [f32], target: &mut [f32]) -> Result<(), BoxError> {
         let rng = &mut ChaCha8Rng::seed_from_u64(seed);
@@ -206,16 +261,32 @@ impl Dataset for ImageTraining<'_> {
         let window = self.window(index, rng);
         let start = window.start + rng.random_range(0..=window.len().saturating_sub(want));
         let piece = &samples[start..(start + want).min(window.end)];
-        let sound = self.augment.sound(piece, &clip.speaker_key(), &self.babble, rng)?;
+        let [sound, voice] = self.augment.sound_and_speech(piece, &clip.speaker_key(), &self.babble, rng)?;
         // As the model does with what it is asked about.
-        let sound = input::trim(&sound, self.log_mel.config().trim_db);
-        let sound = &sound[..sound.len().min(room + room / 4)];
+        let Range { start, end } = input::speech_range(&sound, self.log_mel.config().trim_db);
+        let heard = start..end.min(start + room + room / 4);
+        let sound = &sound[heard.clone()];
 
+        let again = rng.clone();
         let image = self.augment.tempo(self.log_mel.decibels(sound)?, rng);
         let spare = image.ncols().saturating_sub(self.frames);
         let start = if spare > 0 { rng.random_range(0..=spare) } else { 0 };
-        let mut image = image.slice(s![.., start..image.ncols().min(start + self.frames)]).to_owned();
+        let frames = start..image.ncols().min(start + self.frames);
+        let mut image = image.slice(s![.., frames.clone()]).to_owned();
         self.log_mel.normalize(&mut image);
+        if let Some([mask, _]) = self.auxiliary {
+            let voice = &voice[heard];
+            let noise: Vec<f32> = sound.iter().zip(voice).map(|(sound, voice)| sound - voice).collect();
+            // The same change of tempo as that of the sound.
+            let part = |samples: &[f32]| -> Result<Array2<f32>, Error> {
+                let image = self.augment.tempo(self.log_mel.decibels(samples)?, &mut again.clone());
+                Ok(image.slice(s![.., frames.clone()]).to_owned())
+            };
+            let (voice, noise) = (part(voice)?, part(&noise)?);
+            let (share, speaking) = target[self.labels.len()..].split_at_mut(mask);
+            set_share(&voice, &noise, &image, self.frames.div_ceil(2), share);
+            set_speaking(&voice, speaking);
+        }
         self.augment.mask(&mut image, rng);
         set_image(&image, self.frames, input);
         Ok(())
@@ -340,6 +411,58 @@ mod tests {
         held_out.sample(1, 0, &mut input, &mut target).unwrap();
         assert_eq!(input[64 * 125..].iter().sum::<f32>(), 38.0);
         assert_eq!(target[3], 1.0);
+    }
+
+    #[test]
+    fn the_share_of_the_speaker_is_told_where_something_sounds() {
+        let sounds = sounds();
+        let told = |snr: f32, seed: u64| {
+            let augment = AugmentConfig {
+                speed: 0.2,
+                noise_share: 1.0,
+                babble_share: 0.0,
+                snr: [snr, snr],
+                stretch: 0.2,
+                gain: 6.0,
+                ..AugmentConfig::none()
+            };
+            let log_mel = LogMel::new(LogMelConfig::default()).unwrap();
+            let labels = LabelSet::speech8();
+            let set = ImageTraining::new(&sounds, &labels, log_mel, augment, &shares(1.0, 0.0), 125, 1).unwrap();
+            let set = set.telling_speech();
+            assert_eq!(set.auxiliary(), [64 * 63, 63]);
+            let (mut input, mut target) = (vec![0.0; 65 * 125], vec![0.0; 8 + 65 * 63]);
+            set.sample(0, seed, &mut input, &mut target).unwrap();
+            assert_eq!(target[..8].iter().sum::<f32>(), 1.0);
+            let mask = &input[64 * 125..];
+            for (row, band) in target[8..8 + 64 * 63].chunks_exact(63).enumerate() {
+                for (half, &share) in band.iter().enumerate() {
+                    assert!(share == -1.0 || (0.0..=1.0).contains(&share));
+                    let image = &input[row * 125 + 2 * half..row * 125 + (2 * half + 2).min(125)];
+                    let sounding = mask[2 * half] == 1.0 && image.iter().sum::<f32>() > 0.0;
+                    assert!(sounding || share == -1.0, "band {row}, frame {half}");
+                }
+            }
+            let speaking = &target[8 + 64 * 63..];
+            let frames = mask.iter().sum::<f32>() as usize;
+            assert!(speaking[frames.div_ceil(2)..].iter().all(|&value| value == -1.0));
+            assert!(speaking[..frames.div_ceil(2)].iter().all(|&value| value == 0.0 || value == 1.0));
+            // Of tones all but what the trimming leaves before and after.
+            let spoken = speaking.iter().filter(|&&value| value == 1.0).count();
+            assert!(spoken + 8 >= frames.div_ceil(2) || snr < 50.0, "{spoken} of {frames}");
+            let known: Vec<f32> = target[8..8 + 64 * 63].iter().copied().filter(|&share| share >= 0.0).collect();
+            assert!(known.len() > 20, "{}", known.len());
+            // The tones lie below 200 Hz; the hiss everywhere.
+            let low = &target[8..8 + 6 * 63];
+            let low: Vec<f32> = low.iter().copied().filter(|&share| share >= 0.0).collect();
+            let mean = |shares: &[f32]| shares.iter().sum::<f32>() / shares.len() as f32;
+            (mean(&low), mean(&known))
+        };
+        for seed in 0..8 {
+            let (clean, faint, loud) = (told(60.0, seed), told(0.0, seed), told(-30.0, seed));
+            assert!(clean.0 > 0.95 && loud.1 < 0.1, "{clean:?} {loud:?}");
+            assert!(faint.0 > faint.1, "{faint:?}");
+        }
     }
 
     #[test]

@@ -3,7 +3,7 @@
 //! | [`FeatureConfig`] | rows | what for |
 //! |---|---|---|
 //! | [`Vector`](FeatureConfig::Vector) | 162, one column | the classic networks |
-//! | [`LogMel`](FeatureConfig::LogMel) | mel bands | [`LogMelCnn`](crate::arch::LogMelCnn) |
+//! | [`LogMel`](FeatureConfig::LogMel) | mel bands | [`MaskedCnn`](crate::arch::MaskedCnn), [`LogMelCnn`](crate::arch::LogMelCnn) |
 //! | [`Tracks`](FeatureConfig::Tracks) | MFCCs, their slopes, pitch, voicing, energy | sequence networks, and eyes |
 //!
 //! All of them are `audio-features`' own, over mono sound at [`SAMPLE_RATE`].

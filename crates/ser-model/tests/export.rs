@@ -42,7 +42,7 @@ fn untrained(architecture: Architecture) -> SerModel {
 
 fn shape(architecture: Architecture) -> Vec<&'static str> {
     match architecture {
-        Architecture::LogMelCnn => vec!["batch", "65", "frames"],
+        Architecture::MaskedCnn | Architecture::LogMelCnn => vec!["batch", "65", "frames"],
         Architecture::Rnn | Architecture::Lstm => vec!["batch", "41", "frames"],
         Architecture::MfccCnn => vec!["batch", "41", "128"],
         _ => vec!["batch", "162"],

@@ -1,15 +1,18 @@
-//! The default network: a compact convolutional and recurrent network on log-mel images of any length.
+//! A compact convolutional and recurrent network on log-mel images of any length.
 
-use model_kit::export::{Attribute, INT64, Value};
-use model_kit::layers::{BatchNorm, Cell, ConvBn, Linear, Network, Recurrent, Result, channels_last, dropout};
+use model_kit::export::Value;
+use model_kit::layers::{BatchNorm, ConvBn, Linear, Network, Result, channels_last, dropout};
+use tch::Tensor;
 use tch::nn::Path;
-use tch::{Kind, Tensor};
 
 use super::is_sound;
+use super::memory::Memory;
 
 /// Widths of a [`LogMelCnn`].
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct LogMelCnnConfig {
+    /// Images of the same sound that are read at once. Default 1.
+    pub images: i64,
     /// Mel bands of the image, a multiple of 16. Default 64.
     pub n_mels: i64,
     /// Classes of the output. Default 8.
@@ -29,6 +32,7 @@ pub struct LogMelCnnConfig {
 impl Default for LogMelCnnConfig {
     fn default() -> Self {
         Self {
+            images: 1,
             n_mels: 64,
             classes: 8,
             filters: [32, 64, 128, 160],
@@ -62,8 +66,7 @@ pub struct LogMelCnn {
     n_mels: i64,
     stem: ConvBn,
     stages: Vec<ConvBn>,
-    forwards: Recurrent,
-    backwards: Recurrent,
+    memory: Memory,
     attention: (Linear, Linear),
     norm: BatchNorm,
     embedding: Linear,
@@ -85,16 +88,14 @@ impl LogMelCnn {
             })
             .collect::<Result<_>>()?;
         let image = filters[POOLS.len()] * (config.n_mels / 16);
-        let memory = |name: &str| Recurrent::new(&path.sub(name), Cell::Lstm, image, config.memory, 1);
-        let (forwards, backwards) = (memory("forwards")?, memory("backwards")?);
+        let memory = Memory::new(path, image, config.memory)?;
         let features = image + 2 * config.memory;
         let attention = path.sub("attention");
         Ok(Self {
             n_mels: config.n_mels,
-            stem: ConvBn::new(&path.sub("stem"), 1, filters[0], 5, STEM_STRIDE)?,
+            stem: ConvBn::new(&path.sub("stem"), config.images, filters[0], 5, STEM_STRIDE)?,
             stages,
-            forwards,
-            backwards,
+            memory,
             attention: (
                 Linear::new(&attention.sub("hidden"), features, ATTENTION)?,
                 Linear::new(&attention.sub("score"), ATTENTION, 1)?,
@@ -105,6 +106,71 @@ impl LogMelCnn {
             dropout: config.dropout,
             map_dropout: config.map_dropout,
         })
+    }
+
+    /// # Shapes
+    /// `images` `[batch, images, n_mels, frames]`, `mask` `[batch, 1, 1, frames]` of 0 and 1, `speaking`
+    /// `[batch, ⌈frames/2⌉, 1]`, the logarithm of how probable it is that somebody speaks → `[batch, classes]`
+    pub(super) fn read(
+        &self,
+        images: &Tensor,
+        mut mask: Tensor,
+        speaking: Option<&Tensor>,
+        train: bool,
+    ) -> Result<Tensor> {
+        let images = channels_last(images)?.f_mul(&mask)?;
+        mask = mask.f_slice(3, 0, None, STEM_STRIDE)?;
+        // Max pool, ReLU and factors from 0 upwards give the same in any order, and behind a pool there is least to do. Only
+        // the first pool is over time: there padding must be 0 before, which then wins over nothing that the ReLU leaves.
+        let mut hidden = self.stem.forward(&images, train)?.f_mul_(&mask)?;
+        for (index, (stage, (bands, frames))) in self.stages.iter().zip(POOLS).enumerate() {
+            hidden = hidden.f_max_pool2d([bands, frames], [bands, frames], [0, 0], [1, 1], true)?.f_relu_()?;
+            mask = mask.f_slice(3, 0, None, frames)?;
+            if index > 0 {
+                hidden = hidden.f_mul(&self.factors(&hidden, &mask, train && index > 1)?)?;
+            }
+            hidden = stage.forward(&hidden, train)?;
+        }
+        let hidden = hidden.f_relu_()?;
+        let hidden = hidden.f_mul(&self.factors(&hidden, &mask, train)?)?;
+        // [batch, filters, bands, frames] → [batch, frames, filters · bands]
+        let sequence = hidden.f_permute([0, 3, 1, 2])?.f_flatten(2, 3)?;
+        let mask = mask.f_squeeze_dim(1)?.f_transpose(1, 2)?;
+        // Half as often as it is told.
+        let speaking = speaking.map(|speaking| speaking.f_slice(1, 0, None, POOLS[0].1)).transpose()?;
+        let spoken = match &speaking {
+            Some(speaking) => &sequence.f_mul(&speaking.f_exp()?)?,
+            None => &sequence,
+        };
+        let remembered = self.memory.forward(&dropout(spoken, self.dropout, train)?, &mask, train)?;
+        let pooled = self.pool(&Tensor::f_cat(&[&sequence, &remembered], 2)?, &mask, speaking.as_ref())?;
+        let pooled = dropout(&self.norm.forward(&pooled, train)?, self.dropout, train)?;
+        let embedding = dropout(&self.embedding.forward(&pooled)?.f_relu()?, self.dropout, train)?;
+        self.output.forward(&embedding)
+    }
+
+    /// [`read`](Self::read) in an ONNX graph.
+    pub(super) fn read_onnx<'g>(
+        &self,
+        images: Value<'g>,
+        mut mask: Value<'g>,
+        speaking: Option<Value<'g>>,
+    ) -> model_kit::Result<Value<'g>> {
+        let images = images.times(mask);
+        mask = mask.slice(3, 0, i64::MAX, STEM_STRIDE);
+        let mut hidden = self.stem.export(images)?.relu().times(mask);
+        for (stage, (bands, frames)) in self.stages.iter().zip(POOLS) {
+            hidden = hidden.max_pool(&[bands, frames], &[bands, frames], true);
+            mask = mask.slice(3, 0, i64::MAX, frames);
+            hidden = stage.export(hidden)?.relu().times(mask);
+        }
+        let sequence = hidden.permute(&[0, 3, 1, 2]).reshape(&[0, 0, -1]);
+        let mask = mask.squeeze(1).permute(&[0, 2, 1]);
+        let speaking = speaking.map(|speaking| speaking.slice(1, 0, i64::MAX, POOLS[0].1));
+        let spoken = speaking.map_or(sequence, |speaking| sequence.times(speaking.node("Exp", &[], &[])));
+        let remembered = self.memory.export(spoken, mask)?;
+        let pooled = self.norm.export(self.pool_onnx(sequence.cat(remembered, 2), mask, speaking)?)?;
+        self.output.export(self.embedding.export(pooled)?.relu())
     }
 
     /// What feature maps are multiplied by: the mask, and with `drop` also what leaves out whole maps.
@@ -122,23 +188,14 @@ impl LogMelCnn {
         last(mask)?.f_mul(&last(&kept)?)?.f_permute([0, 3, 1, 2])
     }
 
-    /// What the sequence says with what was heard before and after each moment.
-    ///
-    /// # Shapes
-    /// `image` `[batch, frames, image]`, `mask` `[batch, frames, 1]` of 0 and 1 → `[batch, frames, image + 2 · memory]`
-    fn remember(&self, image: &Tensor, mask: &Tensor, train: bool) -> Result<Tensor> {
-        let input = dropout(image, self.dropout, train)?;
-        let turned = turned(mask)?;
-        let turn = |sequence: &Tensor| sequence.f_flatten(0, 1)?.f_index_select(0, &turned)?.f_view_as(sequence);
-        let before = self.forwards.forward(&input, 0.0, train)?;
-        let after = turn(&self.backwards.forward(&turn(&input)?, 0.0, train)?)?;
-        Tensor::f_cat(&[image, &before.f_mul(mask)?, &after.f_mul(mask)?], 2)
-    }
-
     /// # Shapes
     /// `features` `[batch, frames, features]`, `mask` `[batch, frames, 1]` of 0 and 1 → `[batch, 2 · features]`
-    fn pool(&self, features: &Tensor, mask: &Tensor) -> Result<Tensor> {
-        let scores = self.attention.1.forward(&self.attention.0.forward(features)?.f_tanh()?)?;
+    fn pool(&self, features: &Tensor, mask: &Tensor, speaking: Option<&Tensor>) -> Result<Tensor> {
+        let mut scores = self.attention.1.forward(&self.attention.0.forward(features)?.f_tanh()?)?;
+        if let Some(speaking) = speaking {
+            // A moment counts in proportion to the probability.
+            scores = scores.f_add(speaking)?;
+        }
         // Padding gets a score so low that its share is 0 exactly.
         let scores = scores.f_add(&mask.f_sub_scalar(1.0)?.f_mul_scalar(1e9)?)?;
         let shares = scores.f_softmax(1, scores.kind())?;
@@ -151,21 +208,17 @@ impl LogMelCnn {
         Tensor::f_cat(&[mean, deviation], 1)
     }
 
-    /// [`remember`](Self::remember) in an ONNX graph.
-    fn remember_onnx<'g>(&self, image: Value<'g>, mask: Value<'g>) -> model_kit::Result<Value<'g>> {
-        let turned = turned_onnx(mask)?;
-        let turn = |sequence: Value<'g>| {
-            let places = turned.node("Expand", &[sequence.node("Shape", &[], &[])], &[]);
-            sequence.node("GatherElements", &[places], &[("axis", Attribute::Int(1))])
-        };
-        let before = self.forwards.export(image)?;
-        let after = turn(self.backwards.export(turn(image))?);
-        Ok(image.cat(before.times(mask), 2).cat(after.times(mask), 2))
-    }
-
     /// [`pool`](Self::pool) in an ONNX graph.
-    fn pool_onnx<'g>(&self, features: Value<'g>, mask: Value<'g>) -> model_kit::Result<Value<'g>> {
-        let scores = self.attention.1.export(self.attention.0.export(features)?.tanh())?;
+    fn pool_onnx<'g>(
+        &self,
+        features: Value<'g>,
+        mask: Value<'g>,
+        speaking: Option<Value<'g>>,
+    ) -> model_kit::Result<Value<'g>> {
+        let mut scores = self.attention.1.export(self.attention.0.export(features)?.tanh())?;
+        if let Some(speaking) = speaking {
+            scores = scores.plus(speaking);
+        }
         let padding = mask.layer("Sub", &[("one", &1f32.into())], &[])?;
         let shares = scores.plus(padding.layer("Mul", &[("much", &1e9f32.into())], &[])?).softmax(1);
         let mean = features.times(shares).sum(1);
@@ -175,78 +228,30 @@ impl LogMelCnn {
     }
 }
 
-/// Where each frame comes from when the sound is turned round and the padding behind it stays, counted through the batch.
-///
-/// # Shapes
-/// `mask` `[batch, frames, 1]` of 0 and 1 → `[batch · frames]`, whole numbers
-fn turned(mask: &Tensor) -> Result<Tensor> {
-    // Counted, for a trace would keep a size that is read as a number.
-    let ones = mask.f_ones_like()?;
-    let places = ones.f_cumsum(1, Kind::Int64)?.f_sub_scalar(1)?;
-    let last = mask.f_sum_dim_intlist([1i64].as_slice(), true, Kind::Int64)?.f_sub_scalar(1)?;
-    let turned = last.f_sub(&places)?;
-    let turned = places.f_where_self(&turned.f_lt(0)?, &turned)?.f_flatten(0, -1)?;
-    let rows = ones.f_flatten(0, -1)?.f_cumsum(0, Kind::Int64)?.f_sub_scalar(1)?;
-    rows.f_sub(&places.f_flatten(0, -1)?)?.f_add(&turned)
+/// The image `[batch, 1, n_mels, frames]` and the mask `[batch, 1, 1, frames]`, of 0 and 1, of an input
+/// `[batch, n_mels + 1, frames]`.
+pub(super) fn parted(input: &Tensor, n_mels: i64) -> Result<(Tensor, Tensor)> {
+    let image = input.f_narrow(1, 0, n_mels)?.f_unsqueeze(1)?;
+    let mask = input.f_narrow(1, n_mels, 1)?.f_unsqueeze(1)?.f_gt(0.0)?.f_to_kind(input.kind())?;
+    Ok((image, mask))
 }
 
-/// [`turned`] in an ONNX graph.
-fn turned_onnx(mask: Value<'_>) -> model_kit::Result<Value<'_>> {
-    let ones = mask.minus(mask).layer("Add", &[("one", &1f32.into())], &[])?;
-    let places = ones.cumsum(1).minus(ones);
-    let last = mask.sum(1).unsqueeze(1).layer("Sub", &[("one", &1f32.into())], &[])?;
-    let turned = last.minus(places);
-    // Where that is below 0 there is padding.
-    let padding = is_sound(places.minus(last));
-    let turned = turned.plus(padding.times(places.minus(turned)));
-    Ok(turned.node("Cast", &[], &[("to", Attribute::Int(INT64))]))
+/// [`parted`] in an ONNX graph.
+pub(super) fn parted_onnx(input: Value<'_>, n_mels: i64) -> (Value<'_>, Value<'_>) {
+    (input.slice(1, 0, n_mels, 1).unsqueeze(1), is_sound(input.slice(1, n_mels, n_mels + 1, 1).unsqueeze(1)))
 }
 
 impl Network for LogMelCnn {
     /// # Shapes
     /// `[batch, n_mels + 1, frames]`, the last row the mask (above 0 where there is sound) → `[batch, classes]`
     fn forward(&self, input: &Tensor, train: bool) -> Result<Tensor> {
-        let image = channels_last(&input.f_narrow(1, 0, self.n_mels)?.f_unsqueeze(1)?)?;
-        let mut mask = input.f_narrow(1, self.n_mels, 1)?.f_unsqueeze(1)?.f_gt(0.0)?.f_to_kind(input.kind())?;
-        let image = image.f_mul(&mask)?;
-        mask = mask.f_slice(3, 0, None, STEM_STRIDE)?;
-        // Max pool, ReLU and factors from 0 upwards give the same in any order, and behind a pool there is least to do. Only
-        // the first pool is over time: there padding must be 0 before, which then wins over nothing that the ReLU leaves.
-        let mut hidden = self.stem.forward(&image, train)?.f_mul_(&mask)?;
-        for (index, (stage, (bands, frames))) in self.stages.iter().zip(POOLS).enumerate() {
-            hidden = hidden.f_max_pool2d([bands, frames], [bands, frames], [0, 0], [1, 1], true)?.f_relu_()?;
-            mask = mask.f_slice(3, 0, None, frames)?;
-            if index > 0 {
-                hidden = hidden.f_mul(&self.factors(&hidden, &mask, train && index > 1)?)?;
-            }
-            hidden = stage.forward(&hidden, train)?;
-        }
-        let hidden = hidden.f_relu_()?;
-        let hidden = hidden.f_mul(&self.factors(&hidden, &mask, train)?)?;
-        // [batch, filters, bands, frames] → [batch, frames, filters · bands]
-        let sequence = hidden.f_permute([0, 3, 1, 2])?.f_flatten(2, 3)?;
-        let mask = mask.f_squeeze_dim(1)?.f_transpose(1, 2)?;
-        let pooled = self.pool(&self.remember(&sequence, &mask, train)?, &mask)?;
-        let pooled = dropout(&self.norm.forward(&pooled, train)?, self.dropout, train)?;
-        let embedding = dropout(&self.embedding.forward(&pooled)?.f_relu()?, self.dropout, train)?;
-        self.output.forward(&embedding)
+        let (image, mask) = parted(input, self.n_mels)?;
+        self.read(&image, mask, None, train)
     }
 
     fn export<'g>(&self, input: Value<'g>) -> model_kit::Result<Value<'g>> {
-        let image = input.slice(1, 0, self.n_mels, 1).unsqueeze(1);
-        let mut mask = is_sound(input.slice(1, self.n_mels, self.n_mels + 1, 1).unsqueeze(1));
-        let image = image.times(mask);
-        mask = mask.slice(3, 0, i64::MAX, STEM_STRIDE);
-        let mut hidden = self.stem.export(image)?.relu().times(mask);
-        for (stage, (bands, frames)) in self.stages.iter().zip(POOLS) {
-            hidden = hidden.max_pool(&[bands, frames], &[bands, frames], true);
-            mask = mask.slice(3, 0, i64::MAX, frames);
-            hidden = stage.export(hidden)?.relu().times(mask);
-        }
-        let sequence = hidden.permute(&[0, 3, 1, 2]).reshape(&[0, 0, -1]);
-        let mask = mask.squeeze(1).permute(&[0, 2, 1]);
-        let pooled = self.norm.export(self.pool_onnx(self.remember_onnx(sequence, mask)?, mask)?)?;
-        self.output.export(self.embedding.export(pooled)?.relu())
+        let (image, mask) = parted_onnx(input, self.n_mels);
+        self.read_onnx(image, mask, None)
     }
 
     fn fold(&mut self) -> Result<()> {
@@ -258,7 +263,7 @@ impl Network for LogMelCnn {
 #[cfg(test)]
 mod tests {
     use tch::nn::VarStore;
-    use tch::{Device, no_grad};
+    use tch::{Device, Kind, no_grad};
 
     use super::*;
 

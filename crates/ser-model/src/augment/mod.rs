@@ -151,6 +151,27 @@ impl AugmentConfig {
         babble: &Babble<'_>,
         rng: &mut impl Rng,
     ) -> Result<Vec<f32>, Error> {
+        let voice = self.voice(samples, rng)?;
+        let noisy = self.noisy(voice, speaker, babble, rng)?;
+        Ok(self.recorded(noisy, rng))
+    }
+
+    /// [`sound`](Self::sound), and beside it what it would be without the noise.
+    pub(crate) fn sound_and_speech(
+        &self,
+        samples: &[f32],
+        speaker: &str,
+        babble: &Babble<'_>,
+        rng: &mut (impl Rng + Clone),
+    ) -> Result<[Vec<f32>; 2], Error> {
+        let voice = self.voice(samples, rng)?;
+        let noisy = self.noisy(voice.clone(), speaker, babble, rng)?;
+        let speech = self.recorded(voice, &mut rng.clone());
+        Ok([self.recorded(noisy, rng), speech])
+    }
+
+    /// The voice, in its room.
+    fn voice(&self, samples: &[f32], rng: &mut impl Rng) -> Result<Vec<f32>, Error> {
         let mut changed = if self.speed > 0.0 && rng.random::<f32>() < self.speed_share {
             speed(samples, 2f32.powf(symmetric(rng) * self.speed))
         } else {
@@ -166,6 +187,17 @@ impl AugmentConfig {
         if rng.random::<f32>() < self.room_share {
             changed = room::reverberate(&changed, between(rng, self.reverberation), rng);
         }
+        Ok(changed)
+    }
+
+    /// What else sounds there.
+    fn noisy(
+        &self,
+        voice: Vec<f32>,
+        speaker: &str,
+        babble: &Babble<'_>,
+        rng: &mut impl Rng,
+    ) -> Result<Vec<f32>, Error> {
         if rng.random::<f32>() < self.noise_share {
             let snr = between(rng, self.snr);
             let kind = match (rng.random::<f32>() < self.babble_share, rng.random::<bool>()) {
@@ -173,8 +205,13 @@ impl AugmentConfig {
                 (false, true) => NoiseKind::White,
                 (false, false) => NoiseKind::Pink,
             };
-            changed = with_noise(&changed, kind, snr, babble, speaker, rng)?;
+            return with_noise(&voice, kind, snr, babble, speaker, rng);
         }
+        Ok(voice)
+    }
+
+    /// What the recording makes of it.
+    fn recorded(&self, mut changed: Vec<f32>, rng: &mut impl Rng) -> Vec<f32> {
         if rng.random::<f32>() < self.channel_share {
             changed = channel::narrow(&changed, rng);
         }
@@ -185,7 +222,7 @@ impl AugmentConfig {
             let factor = 10f32.powf(symmetric(rng) * self.gain / 20.0);
             changed.iter_mut().for_each(|x| *x *= factor);
         }
-        Ok(changed)
+        changed
     }
 
     /// Changes the tempo of an image in dB, before it is normalised.
@@ -302,6 +339,22 @@ mod tests {
         AugmentConfig { band_mask: 0.5, frame_mask: 0.5, ..config }.mask(&mut masked, &mut rng);
         assert!(masked.iter().any(|&value| value == 0.0));
         assert_eq!(stretch(&image, 2.0).dim(), (16, 10));
+    }
+
+    #[test]
+    fn speech_is_told_apart_from_what_is_added_to_it() {
+        let tone: Vec<f32> = (0..8_000).map(|i| (i as f32 * 0.05).sin()).collect();
+        let config = AugmentConfig { room_share: 1.0, channel_share: 1.0, shift: 0.1, ..AugmentConfig::default() };
+        let both = |config: &AugmentConfig, seed| {
+            let rng = &mut ChaCha8Rng::seed_from_u64(seed);
+            config.sound_and_speech(&tone, "x", &Babble::default(), rng).unwrap()
+        };
+        for seed in 0..10 {
+            let [sound, _] = both(&AugmentConfig { noise_share: 1.0, ..config }, seed);
+            assert_eq!(sound, change(&AugmentConfig { noise_share: 1.0, ..config }, &tone, seed));
+            let [sound, speech] = both(&AugmentConfig { noise_share: 0.0, ..config }, seed);
+            assert_eq!(sound, speech);
+        }
     }
 
     #[test]

@@ -1,0 +1,161 @@
+//! The default network: it first tells the speaker from everything else that sounds, then listens to both.
+
+use model_kit::export::{Attribute, INT64, Value};
+use model_kit::layers::{Network, Result};
+use tch::Tensor;
+use tch::nn::Path;
+
+use super::log_mel_cnn::{LogMelCnn, LogMelCnnConfig, parted, parted_onnx};
+use super::memory::{places, places_onnx};
+use super::speech_mask::SpeechMask;
+use crate::input::SCALE;
+
+/// What the mask leaves at least of anything: 20 dB below it.
+const LEAST: f64 = 0.01;
+
+/// By how much an image of this crate changes when power grows by a factor of e.
+const STEP: f64 = 10.0 / std::f64::consts::LN_10 / SCALE as f64;
+
+/// [`LogMelCnn`] on two images: the sound as it is, and what an estimated ratio mask leaves of it, the speaker's part. How
+/// probable it is that the speaker speaks at all weighs each moment, in what the memory reads and in the attention.
+///
+/// Mask and speaking are [auxiliary tasks](model_kit::data::Dataset::auxiliary) of the training: mixed from speech and noise
+/// that are known apart, a clip tells for every band and moment what the network should have taken for the speaker. In
+/// training mode their logits stand behind those of the classes: `n_mels · ⌈frames/2⌉` of the mask, band by band, then
+/// `⌈frames/2⌉` of speaking.
+#[derive(Debug)]
+pub struct MaskedCnn {
+    n_mels: i64,
+    speech: SpeechMask,
+    network: LogMelCnn,
+}
+
+impl MaskedCnn {
+    /// Fresh weights in the store of `path`. Of the settings `images` is not looked at: there are two.
+    ///
+    /// # Errors
+    /// LibTorch's.
+    pub fn new(path: &Path, config: &LogMelCnnConfig) -> Result<Self> {
+        let network = LogMelCnn::new(&path.sub("network"), &LogMelCnnConfig { images: 2, ..*config })?;
+        Ok(Self { n_mels: config.n_mels, speech: SpeechMask::new(&path.sub("speech"), config.n_mels)?, network })
+    }
+
+    /// The sound as it is and the speaker's part of it, `[batch, 2, n_mels, frames]`, and the logits of the mask and of
+    /// speaking, `[batch, ⌈frames/2⌉, n_mels + 1]`.
+    fn images(&self, image: &Tensor, mask: &Tensor, train: bool) -> Result<(Tensor, Tensor)> {
+        let logits = self.speech.forward(image, mask, train)?;
+        // Two frames of the image for each of the mask.
+        let halves = places(&mask.f_squeeze_dim(1)?.f_transpose(1, 2)?)?.f_floor_divide_scalar(2)?;
+        let halves = halves.f_expand([-1, -1, self.n_mels], false)?;
+        let share = logits
+            .f_narrow(2, 0, self.n_mels)?
+            .f_sigmoid()?
+            .f_gather(1, &halves, false)?
+            .f_transpose(1, 2)?
+            .f_unsqueeze(1)?;
+        let speaker = image.f_add(&share.f_add_scalar(LEAST)?.f_log()?.f_mul_scalar(STEP)?)?;
+        Ok((Tensor::f_cat(&[image, &speaker], 1)?, logits))
+    }
+
+    /// How many numbers the auxiliary tasks have for an image of that many frames: the mask, speaking.
+    pub fn auxiliary(n_mels: usize, frames: usize) -> [usize; 2] {
+        [n_mels * frames.div_ceil(2), frames.div_ceil(2)]
+    }
+}
+
+impl Network for MaskedCnn {
+    /// # Shapes
+    /// `[batch, n_mels + 1, frames]`, the last row the mask (above 0 where there is sound) → `[batch, classes]`, in training
+    /// mode `[batch, classes + (n_mels + 1) · ⌈frames/2⌉]`
+    fn forward(&self, input: &Tensor, train: bool) -> Result<Tensor> {
+        let (image, mask) = parted(input, self.n_mels)?;
+        let (images, logits) = self.images(&image, &mask, train)?;
+        let speaking = logits.f_narrow(2, self.n_mels, 1)?.f_log_sigmoid()?;
+        let classes = self.network.read(&images, mask, Some(&speaking), train)?;
+        if !train {
+            return Ok(classes);
+        }
+        Tensor::f_cat(&[classes, logits.f_transpose(1, 2)?.f_flatten(1, 2)?], 1)
+    }
+
+    fn export<'g>(&self, input: Value<'g>) -> model_kit::Result<Value<'g>> {
+        let (image, mask) = parted_onnx(input, self.n_mels);
+        let logits = self.speech.export(image, mask)?;
+        let speaking = logits.slice(2, self.n_mels, self.n_mels + 1, 1).node("Neg", &[], &[]);
+        let speaking = speaking.node("Softplus", &[], &[]).node("Neg", &[], &[]);
+        let shares = logits.slice(2, 0, self.n_mels, 1).sigmoid();
+        let halves =
+            places_onnx(mask.squeeze(1).permute(&[0, 2, 1]))?.layer("Mul", &[("half", &0.5f32.into())], &[])?;
+        // Whole numbers are cut, not rounded.
+        let halves = halves.node("Cast", &[], &[("to", Attribute::Int(INT64))]).expand(&[1, 1, self.n_mels]);
+        let shares = shares.node("GatherElements", &[halves], &[("axis", Attribute::Int(1))]);
+        let shares = shares.permute(&[0, 2, 1]).unsqueeze(1);
+        let power = shares.layer("Add", &[("least", &(LEAST as f32).into())], &[])?.node("Log", &[], &[]);
+        let speaker = image.plus(power.layer("Mul", &[("step", &(STEP as f32).into())], &[])?);
+        self.network.read_onnx(image.cat(speaker, 1), mask, Some(speaking))
+    }
+
+    fn fold(&mut self) -> Result<()> {
+        self.speech.fold()?;
+        self.network.fold()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tch::nn::VarStore;
+    use tch::{Device, Kind, no_grad};
+
+    use super::*;
+
+    #[test]
+    fn padding_and_folding_change_nothing() {
+        tch::manual_seed(6);
+        let store = VarStore::new(Device::Cpu);
+        let mut network = MaskedCnn::new(&store.root(), &LogMelCnnConfig::default()).unwrap();
+        // Some passes in training mode give the batch norms statistics that matter.
+        let noise = Tensor::randn([8, 65, 60], (Kind::Float, Device::Cpu)).abs();
+        for _ in 0..3 {
+            assert_eq!(no_grad(|| network.forward(&noise, true).unwrap()).size(), [8, 8 + 65 * 30]);
+        }
+        let mut before = Vec::new();
+        for frames in 26..30 {
+            let clip = Tensor::randn([1, 65, frames], (Kind::Float, Device::Cpu));
+            let _ = clip.narrow(1, 64, 1).fill_(1.0);
+            let alone = no_grad(|| network.forward(&clip, false).unwrap());
+            let padding = Tensor::randn([1, 65, 23], (Kind::Float, Device::Cpu));
+            let _ = padding.narrow(1, 64, 1).fill_(0.0);
+            let padded = no_grad(|| network.forward(&Tensor::cat(&[&clip, &padding], 2), false).unwrap());
+            let worst = (&alone - padded).abs().max().double_value(&[]);
+            assert!(worst < 1e-5, "{frames} frames: {worst}");
+            before.push((clip, alone));
+        }
+        network.fold().unwrap();
+        for (clip, alone) in before {
+            let folded = no_grad(|| network.forward(&clip, false).unwrap());
+            assert!((alone - folded).abs().max().double_value(&[]) < 1e-4);
+        }
+    }
+
+    #[test]
+    fn the_mask_moves_the_second_image_alone() {
+        tch::manual_seed(7);
+        let store = VarStore::new(Device::Cpu);
+        let network = MaskedCnn::new(&store.root(), &LogMelCnnConfig::default()).unwrap();
+        let image = Tensor::randn([1, 1, 64, 31], (Kind::Float, Device::Cpu));
+        let mask = Tensor::ones([1, 1, 1, 31], (Kind::Float, Device::Cpu));
+        // A dense layer of nothing but a bias says the same share everywhere.
+        let speaker = |bias: f64| {
+            let variables = store.variables();
+            let _ = no_grad(|| variables["speech.output.weight"].shallow_clone().zero_());
+            let _ = no_grad(|| variables["speech.output.bias"].shallow_clone().fill_(bias));
+            let images = no_grad(|| network.images(&image, &mask, false).unwrap().0);
+            assert_eq!(images.narrow(1, 0, 1), image);
+            (images.narrow(1, 1, 1) - &image) * f64::from(SCALE)
+        };
+        for (bias, decibels) in [(40.0, 10.0 * 1.01f64.log10()), (0.0, 10.0 * 0.51f64.log10()), (-40.0, -20.0)] {
+            let change = speaker(bias);
+            assert!((change - decibels).abs().max().double_value(&[]) < 1e-4, "{decibels}");
+        }
+    }
+}
