@@ -3,13 +3,13 @@
 
 use model_kit::Parameter;
 use model_kit::export::{Attribute, Value};
-use model_kit::layers::{BatchNorm, Linear, Network, Result, global_average};
+use model_kit::layers::{BatchNorm, Result, global_average};
 use serde::{Deserialize, Serialize};
 use tch::nn::{Init, Path};
 use tch::{Tensor, no_grad};
 
 use super::KERAS_EPS;
-use super::transfer::Transfer;
+use super::transfer::{Backbone, Transfer, Use};
 
 /// Settings of [`InceptionV3`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -38,13 +38,7 @@ impl Default for InceptionConfig {
 /// weights. Left out are torchvision's auxiliary classifier, whose loss is of use only when such a network is trained from
 /// scratch on a large set, and its own scaling of the input: standardised grey pixels have about the mean and deviation
 /// that ImageNet's statistics would give them.
-#[derive(Debug)]
-pub struct InceptionV3 {
-    stem: [Unit; 5],
-    blocks: Vec<Block>,
-    head: Linear,
-    transfer: Transfer,
-}
+pub type InceptionV3 = Transfer<Layers>;
 
 impl InceptionV3 {
     /// # Errors
@@ -71,18 +65,20 @@ impl InceptionV3 {
             block_e(&path.sub("Mixed_7c"), 2048)?,
         ];
         let &InceptionConfig { side, frozen, dropout } = config;
-        let transfer = Transfer { side, frozen, dropout };
-        let network = Self { stem, blocks, head: Linear::new(&path.sub("head"), 2048, classes)?, transfer };
-        if frozen {
-            let blocks = network.blocks.iter().flat_map(|block| &block.0).flat_map(Branch::units);
-            network.stem.iter().chain(blocks).for_each(Unit::freeze);
-        }
-        Ok(network)
+        Transfer::of(path, Layers { stem, blocks }, [2048, classes], Use { side, frozen, dropout })
     }
+}
 
-    /// The backbone: `[batch, 3, side, side]` → `[batch, 2048]`.
-    fn backbone(&self, input: &Tensor, train: bool) -> Result<Tensor> {
-        let mut hidden = input.shallow_clone();
+/// The stem and all blocks of [`InceptionV3`]: 2048 features.
+#[derive(Debug)]
+pub struct Layers {
+    stem: [Unit; 5],
+    blocks: Vec<Block>,
+}
+
+impl Backbone for Layers {
+    fn forward(&self, pictures: &Tensor, train: bool) -> Result<Tensor> {
+        let mut hidden = pictures.shallow_clone();
         for (index, unit) in self.stem.iter().enumerate() {
             hidden = unit.forward(&hidden, train)?;
             if index == 2 || index == 4 {
@@ -94,23 +90,9 @@ impl InceptionV3 {
         }
         global_average(&hidden)
     }
-}
 
-impl Network for InceptionV3 {
-    /// # Shapes
-    /// `[batch, 1, 48, 48]` (other sizes work too) → `[batch, classes]`
-    fn forward(&self, input: &Tensor, train: bool) -> Result<Tensor> {
-        self.head.forward(&self.features(input, train)?)
-    }
-
-    /// # Shapes
-    /// `[batch, 1, 48, 48]` → `[batch, 2048]`
-    fn features(&self, input: &Tensor, train: bool) -> Result<Tensor> {
-        self.transfer.features(input, train, |pictures, train| self.backbone(pictures, train))
-    }
-
-    fn export<'g>(&self, input: Value<'g>) -> model_kit::Result<Value<'g>> {
-        let mut hidden = self.transfer.export_input(input);
+    fn export<'g>(&self, pictures: Value<'g>) -> model_kit::Result<Value<'g>> {
+        let mut hidden = pictures;
         for (index, unit) in self.stem.iter().enumerate() {
             hidden = unit.export(hidden)?;
             if index == 2 || index == 4 {
@@ -120,12 +102,17 @@ impl Network for InceptionV3 {
         for block in &self.blocks {
             hidden = block.export(hidden)?;
         }
-        self.head.export(hidden.global_average())
+        Ok(hidden.global_average())
     }
 
     fn fold(&mut self) -> Result<()> {
         let blocks = self.blocks.iter_mut().flat_map(|block| &mut block.0).flat_map(Branch::units_mut);
         self.stem.iter_mut().chain(blocks).try_for_each(Unit::fold)
+    }
+
+    fn freeze(&self) {
+        let blocks = self.blocks.iter().flat_map(|block| &block.0).flat_map(Branch::units);
+        self.stem.iter().chain(blocks).for_each(Unit::freeze);
     }
 }
 

@@ -2,12 +2,12 @@
 //! with its names, so that weights trained on ImageNet can be loaded.
 
 use model_kit::export::{Attribute, Value};
-use model_kit::layers::{BatchNorm, Conv2d, ConvBn, Linear, Network, Result, global_average};
+use model_kit::layers::{BatchNorm, Conv2d, ConvBn, Result, global_average};
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
 use tch::nn::Path;
 
-use super::transfer::Transfer;
+use super::transfer::{Backbone, Transfer, Use};
 
 /// How deep a [`ResNet`] is: the number of its layers with weights, as torchvision's names say it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -82,13 +82,7 @@ impl Default for ResNetConfig {
 ///
 /// Batch norm has PyTorch's epsilon and momentum. The backbone starts from He's initialisation, fan-out;
 /// [`load_backbone`](super::load_backbone) replaces it by torchvision's weights.
-#[derive(Debug)]
-pub struct ResNet {
-    stem: ConvBn,
-    blocks: Vec<Block>,
-    head: Linear,
-    transfer: Transfer,
-}
+pub type ResNet = Transfer<Layers>;
 
 impl ResNet {
     /// # Errors
@@ -107,45 +101,29 @@ impl ResNet {
                 inputs = expansion * (64 << stage);
             }
         }
-        let head = Linear::new(&path.sub("head"), inputs, classes)?;
-        let network = Self { stem, blocks, head, transfer: Transfer { side, frozen, dropout } };
-        if frozen {
-            network.layers().for_each(ConvBn::freeze);
-        }
-        Ok(network)
+        Transfer::of(path, Layers { stem, blocks }, [inputs, classes], Use { side, frozen, dropout })
     }
+}
 
-    fn layers(&self) -> impl Iterator<Item = &ConvBn> {
-        let blocks = self.blocks.iter().flat_map(|block| block.layers.iter().chain(&block.downsample));
-        std::iter::once(&self.stem).chain(blocks)
-    }
+/// The stem and all blocks of a [`ResNet`]: 512 features, with 50 layers 2048.
+#[derive(Debug)]
+pub struct Layers {
+    stem: ConvBn,
+    blocks: Vec<Block>,
+}
 
-    /// The backbone: `[batch, 3, side, side]` → `[batch, 512]`, with 50 layers `[batch, 2048]`.
-    fn backbone(&self, input: &Tensor, train: bool) -> Result<Tensor> {
-        let mut hidden = self.stem.forward(input, train)?.f_relu_()?;
+impl Backbone for Layers {
+    fn forward(&self, pictures: &Tensor, train: bool) -> Result<Tensor> {
+        let mut hidden = self.stem.forward(pictures, train)?.f_relu_()?;
         hidden = hidden.f_max_pool2d([3, 3], [2, 2], [1, 1], [1, 1], false)?;
         for block in &self.blocks {
             hidden = block.forward(&hidden, train)?;
         }
         global_average(&hidden)
     }
-}
 
-impl Network for ResNet {
-    /// # Shapes
-    /// `[batch, 1, 48, 48]` (other sizes work too) → `[batch, classes]`
-    fn forward(&self, input: &Tensor, train: bool) -> Result<Tensor> {
-        self.head.forward(&self.features(input, train)?)
-    }
-
-    /// # Shapes
-    /// `[batch, 1, 48, 48]` → `[batch, 512]`, with 50 layers `[batch, 2048]`
-    fn features(&self, input: &Tensor, train: bool) -> Result<Tensor> {
-        self.transfer.features(input, train, |pictures, train| self.backbone(pictures, train))
-    }
-
-    fn export<'g>(&self, input: Value<'g>) -> model_kit::Result<Value<'g>> {
-        let mut hidden = self.stem.export(self.transfer.export_input(input))?.relu().node(
+    fn export<'g>(&self, pictures: Value<'g>) -> model_kit::Result<Value<'g>> {
+        let mut hidden = self.stem.export(pictures)?.relu().node(
             "MaxPool",
             &[],
             &[
@@ -157,12 +135,17 @@ impl Network for ResNet {
         for block in &self.blocks {
             hidden = block.export(hidden)?;
         }
-        self.head.export(hidden.global_average())
+        Ok(hidden.global_average())
     }
 
     fn fold(&mut self) -> Result<()> {
         let blocks = self.blocks.iter_mut().flat_map(|block| block.layers.iter_mut().chain(&mut block.downsample));
         std::iter::once(&mut self.stem).chain(blocks).try_for_each(ConvBn::fold)
+    }
+
+    fn freeze(&self) {
+        let blocks = self.blocks.iter().flat_map(|block| block.layers.iter().chain(&block.downsample));
+        std::iter::once(&self.stem).chain(blocks).for_each(ConvBn::freeze);
     }
 }
 

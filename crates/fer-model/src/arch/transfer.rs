@@ -1,47 +1,97 @@
 //! What the networks for large pictures in colour share: how grey faces enter them, and weights that others trained.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use model_kit::export::Value;
-use model_kit::layers;
+use model_kit::layers::{self, Linear, Network};
 use model_kit::weights::Weights;
-use tch::nn::VarStore;
+use tch::nn::{Path, VarStore};
 use tch::{Tensor, no_grad};
 
 use crate::error::Result;
 
-/// How grey faces go through a backbone for large pictures in colour: made larger and given three times. Left out is
-/// torchvision's own scaling of the input: standardised grey pixels have about the mean and deviation that ImageNet's
-/// statistics would give them.
-#[derive(Debug)]
-pub(super) struct Transfer {
+/// A network for large pictures in colour, without what tells its classes apart.
+pub trait Backbone: fmt::Debug + Send + Sync {
+    /// # Shapes
+    /// `pictures` `[batch, 3, side, side]` → `[batch, features]`
+    ///
+    /// # Errors
+    /// LibTorch's.
+    fn forward(&self, pictures: &Tensor, train: bool) -> layers::Result<Tensor>;
+
+    /// [`forward`](Self::forward) in an ONNX graph.
+    ///
+    /// # Errors
+    /// [`Error::Backend`](model_kit::Error::Backend) when a tensor cannot be read.
+    fn export<'g>(&self, pictures: Value<'g>) -> model_kit::Result<Value<'g>>;
+
+    /// Merges batch norms into the layers before them.
+    ///
+    /// # Errors
+    /// LibTorch's.
+    fn fold(&mut self) -> layers::Result<()>;
+
+    /// Keeps training from changing any weight.
+    fn freeze(&self);
+}
+
+/// How faces enter a backbone, and what training does to it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Use {
     pub side: i64,
     pub frozen: bool,
     pub dropout: f64,
 }
 
-impl Transfer {
-    /// `[batch, 1, height, width]` → `[batch, features]`. `backbone` maps `[batch, 3, side, side]` to that and is told
-    /// whether this is training.
-    pub(super) fn features(
-        &self,
-        input: &Tensor,
-        train: bool,
-        backbone: impl Fn(&Tensor, bool) -> layers::Result<Tensor>,
-    ) -> layers::Result<Tensor> {
-        let large = input.f_upsample_bilinear2d([self.side; 2], false, None, None)?.f_expand([-1, 3, -1, -1], false)?;
-        let features = if self.frozen {
-            // Frozen are the statistics of the batch norms too.
-            no_grad(|| backbone(&large, false))?
-        } else {
-            backbone(&large, train)?
-        };
-        features.f_dropout(self.dropout, train)
+/// A backbone that sees grey faces, made larger and given three times, and a new last layer behind it. Left out is
+/// torchvision's own scaling of the input: standardised grey pixels have about the mean and deviation that ImageNet's
+/// statistics would give them.
+#[derive(Debug)]
+pub struct Transfer<B> {
+    backbone: B,
+    head: Linear,
+    usage: Use,
+}
+
+impl<B: Backbone> Transfer<B> {
+    /// `sizes` are the features that the backbone gives and the classes.
+    pub(super) fn of(path: &Path, backbone: B, sizes: [i64; 2], usage: Use) -> layers::Result<Self> {
+        if usage.frozen {
+            backbone.freeze();
+        }
+        Ok(Self { backbone, head: Linear::new(&path.sub("head"), sizes[0], sizes[1])?, usage })
+    }
+}
+
+impl<B: Backbone> Network for Transfer<B> {
+    /// # Shapes
+    /// `[batch, 1, 48, 48]` (other sizes work too) → `[batch, classes]`
+    fn forward(&self, input: &Tensor, train: bool) -> layers::Result<Tensor> {
+        self.head.forward(&self.features(input, train)?)
     }
 
-    /// What a backbone sees of the faces, as operations of an ONNX graph.
-    pub(super) fn export_input<'g>(&self, input: Value<'g>) -> Value<'g> {
-        input.upsample_bilinear([self.side; 2]).expand(&[1, 3, 1, 1])
+    /// # Shapes
+    /// `[batch, 1, 48, 48]` → `[batch, features]`
+    fn features(&self, input: &Tensor, train: bool) -> layers::Result<Tensor> {
+        let Use { side, frozen, dropout } = self.usage;
+        let large = input.f_upsample_bilinear2d([side; 2], false, None, None)?.f_expand([-1, 3, -1, -1], false)?;
+        let features = if frozen {
+            // Frozen are the statistics of the batch norms too.
+            no_grad(|| self.backbone.forward(&large, false))?
+        } else {
+            self.backbone.forward(&large, train)?
+        };
+        features.f_dropout(dropout, train)
+    }
+
+    fn export<'g>(&self, input: Value<'g>) -> model_kit::Result<Value<'g>> {
+        let large = input.upsample_bilinear([self.usage.side; 2]).expand(&[1, 3, 1, 1]);
+        self.head.export(self.backbone.export(large)?)
+    }
+
+    fn fold(&mut self) -> layers::Result<()> {
+        self.backbone.fold()
     }
 }
 

@@ -2,12 +2,12 @@
 //! built as torchvision builds them and with its names, so that weights trained on ImageNet can be loaded.
 
 use model_kit::export::Value;
-use model_kit::layers::{BatchNorm, Conv2d, ConvBn, Linear, Network, Result, global_average};
+use model_kit::layers::{BatchNorm, Conv2d, ConvBn, Result, global_average};
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
 use tch::nn::Path;
 
-use super::transfer::Transfer;
+use super::transfer::{Backbone, Transfer, Use};
 
 /// How deep a [`Vgg`] is: the number of layers with weights that the network of the paper has, three dense ones among them,
 /// as torchvision's names say it.
@@ -92,12 +92,7 @@ const WIDTHS: [i64; 5] = [64, 128, 256, 512, 512];
 /// That mean and that one layer stand for the three dense layers of the paper, torchvision's `classifier`, which hold
 /// 124 of the 138 million parameters of `vgg16`. Batch norm has PyTorch's epsilon and momentum. The convolutions start from He's
 /// initialisation, fan-out; [`load_backbone`](super::load_backbone) replaces it by torchvision's weights.
-#[derive(Debug)]
-pub struct Vgg {
-    stages: Vec<Vec<ConvBn>>,
-    head: Linear,
-    transfer: Transfer,
-}
+pub type Vgg = Transfer<Stages>;
 
 impl Vgg {
     /// # Errors
@@ -121,18 +116,18 @@ impl Vgg {
             place += 1;
             stages.push(layers);
         }
-        let head = Linear::new(&path.sub("head"), inputs, classes)?;
-        let network = Self { stages, head, transfer: Transfer { side, frozen, dropout } };
-        if frozen {
-            network.stages.iter().flatten().for_each(ConvBn::freeze);
-        }
-        Ok(network)
+        Transfer::of(path, Stages(stages), [inputs, classes], Use { side, frozen, dropout })
     }
+}
 
-    /// The backbone: `[batch, 3, side, side]` → `[batch, 512]`.
-    fn backbone(&self, input: &Tensor, train: bool) -> Result<Tensor> {
-        let mut hidden = input.shallow_clone();
-        for stage in &self.stages {
+/// The convolutions of a [`Vgg`], stage by stage: 512 features.
+#[derive(Debug)]
+pub struct Stages(Vec<Vec<ConvBn>>);
+
+impl Backbone for Stages {
+    fn forward(&self, pictures: &Tensor, train: bool) -> Result<Tensor> {
+        let mut hidden = pictures.shallow_clone();
+        for stage in &self.0 {
             for layer in stage {
                 hidden = layer.forward(&hidden, train)?.f_relu_()?;
             }
@@ -140,34 +135,24 @@ impl Vgg {
         }
         global_average(&hidden)
     }
-}
 
-impl Network for Vgg {
-    /// # Shapes
-    /// `[batch, 1, 48, 48]` (other sizes work too) → `[batch, classes]`
-    fn forward(&self, input: &Tensor, train: bool) -> Result<Tensor> {
-        self.head.forward(&self.features(input, train)?)
-    }
-
-    /// # Shapes
-    /// `[batch, 1, 48, 48]` → `[batch, 512]`
-    fn features(&self, input: &Tensor, train: bool) -> Result<Tensor> {
-        self.transfer.features(input, train, |pictures, train| self.backbone(pictures, train))
-    }
-
-    fn export<'g>(&self, input: Value<'g>) -> model_kit::Result<Value<'g>> {
-        let mut hidden = self.transfer.export_input(input);
-        for stage in &self.stages {
+    fn export<'g>(&self, pictures: Value<'g>) -> model_kit::Result<Value<'g>> {
+        let mut hidden = pictures;
+        for stage in &self.0 {
             for layer in stage {
                 hidden = layer.export(hidden)?.relu();
             }
             hidden = hidden.max_pool(&[2, 2], &[2, 2], false);
         }
-        self.head.export(hidden.global_average())
+        Ok(hidden.global_average())
     }
 
     fn fold(&mut self) -> Result<()> {
-        self.stages.iter_mut().flatten().try_for_each(ConvBn::fold)
+        self.0.iter_mut().flatten().try_for_each(ConvBn::fold)
+    }
+
+    fn freeze(&self) {
+        self.0.iter().flatten().for_each(ConvBn::freeze);
     }
 }
 
