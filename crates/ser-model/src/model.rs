@@ -102,8 +102,8 @@ impl SerModel {
     pub fn pretrained_on(device: Device) -> Result<Self, Error> {
         #[cfg(feature = "pretrained")]
         {
-            let bytes = include_bytes!("../weights/log_mel_cnn.safetensors");
-            Self::from_weights(&Weights::from_bytes(bytes, "log_mel_cnn.safetensors (embedded)")?, device)
+            let bytes = include_bytes!("../weights/masked_cnn.safetensors");
+            Self::from_weights(&Weights::from_bytes(bytes, "masked_cnn.safetensors (embedded)")?, device)
         }
         #[cfg(not(feature = "pretrained"))]
         {

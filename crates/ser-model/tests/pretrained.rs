@@ -10,9 +10,12 @@
 use std::path::PathBuf;
 
 use model_kit::metrics::Confusion;
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
+use ser_model::augment::{Babble, NoiseKind, with_noise};
 use ser_model::cache::Cache;
 use ser_model::corpus::{Clip, Corpus, held_out};
-use ser_model::dataset::decode;
+use ser_model::dataset::{Sound, decode};
 use ser_model::train::answers;
 use ser_model::{SAMPLE_RATE, SerModel};
 
@@ -32,7 +35,7 @@ fn weights_are_small_and_speak_of_eight_emotions() {
     let model = SerModel::pretrained().unwrap();
     assert_eq!(model.labels(), &emotion_core::LabelSet::speech8());
     let bytes =
-        std::fs::metadata(concat!(env!("CARGO_MANIFEST_DIR"), "/weights/log_mel_cnn.safetensors")).unwrap().len();
+        std::fs::metadata(concat!(env!("CARGO_MANIFEST_DIR"), "/weights/masked_cnn.safetensors")).unwrap().len();
     assert!(bytes < 4_000_000, "{bytes} bytes");
 }
 
@@ -45,8 +48,29 @@ fn unheard_actors_are_understood() {
     let (truth, scores) = answers(&model, &sounds).unwrap();
     assert_eq!(truth.len(), clips.len(), "the gate took speech for silence");
     let recall = Confusion::from_scores(&truth, &scores).unwrap().uar();
-    // The card says 65.6 %; a quarter of the clips lie close to a boundary, and processors round differently.
-    assert!(recall > 0.6, "mean recall {recall}");
+    // The card says 60.2 %; a quarter of the clips lie close to a boundary, and processors round differently.
+    assert!(recall > 0.55, "mean recall {recall}");
+}
+
+#[test]
+fn other_voices_as_loud_do_not_drown_the_speaker() {
+    let Some(clips) = unheard() else { return };
+    let model = SerModel::pretrained().unwrap();
+    let (sounds, _) = decode(&clips, 0.0, &Cache::in_memory(), &|| ());
+    let babble = Babble::new(&sounds);
+    let mut rng = ChaCha8Rng::seed_from_u64(3);
+    let noisy: Vec<Sound> = sounds
+        .iter()
+        .map(|Sound { clip, samples }| {
+            let samples = with_noise(samples, NoiseKind::Babble, 0.0, &babble, &clip.speaker_key(), &mut rng).unwrap();
+            Sound { clip: clip.clone(), samples: samples.into() }
+        })
+        .collect();
+    let (truth, scores) = answers(&model, &noisy).unwrap();
+    assert_eq!(truth.len(), clips.len());
+    let recall = Confusion::from_scores(&truth, &scores).unwrap().uar();
+    // The card says 37.5 %; the model before this one had 22.7 %, and guessing gives 12.5 %.
+    assert!(recall > 0.3, "mean recall {recall}");
 }
 
 #[test]
