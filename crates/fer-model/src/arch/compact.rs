@@ -80,8 +80,9 @@ impl Network for Compact {
     /// # Shapes
     /// `[batch, 1, 48, 48]` → `[batch, widths[3]]`, 256 by default
     fn features(&self, input: &Tensor, train: bool) -> Result<Tensor> {
-        // Several pictures are best laid out before the stem, whose output is the largest of all; a single one behind it.
-        let several = input.device() == Device::Cpu && input.size().first().is_some_and(|&batch| batch > 1);
+        // Several pictures are best laid out before the stem, whose output is the largest of all, and a single one behind it;
+        // behind it in training too, where LibTorch's batch norm would sum channels that lie side by side more coarsely.
+        let several = !train && input.device() == Device::Cpu && input.size().first().is_some_and(|&batch| batch > 1);
         let input = if several { channels_last(input)? } else { input.shallow_clone() };
         let mut hidden = channels_last(&self.stem.forward(&input, train)?.f_relu_()?)?;
         for block in &self.blocks {
