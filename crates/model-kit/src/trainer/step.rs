@@ -50,8 +50,7 @@ impl<N: Network> Trainer<N> {
     ) -> Result<f64, Error> {
         // LibTorch's generator cannot be saved, so it starts anew at every step.
         let seed = mix_seed(self.state.config.seed, &[3, place.step]);
-        let (targets, auxiliary) = parted(targets, auxiliary)?;
-        let batch = Batch { auxiliary, ..self.prepare(inputs, &targets, seed)? };
+        let batch = self.prepare(inputs, targets, auxiliary, seed)?;
         let pass = self.pass(&batch, seed)?;
         self.check_loss(pass.loss, place)?;
         if self.usable(place)? && self.sharpen(&batch, seed, place)? {
@@ -74,9 +73,10 @@ impl<N: Network> Trainer<N> {
     }
 
     /// Resizes and mixes a batch as the settings say, and asks the teacher.
-    fn prepare(&self, inputs: &Tensor, targets: &Tensor, seed: u64) -> Result<Batch, Error> {
+    fn prepare(&self, inputs: &Tensor, targets: &Tensor, auxiliary: &[usize], seed: u64) -> Result<Batch, Error> {
         let config = &self.state.config;
-        let (mut inputs, mut targets) = (inputs.shallow_clone(), targets.shallow_clone());
+        let (mut targets, auxiliary) = parted(targets, auxiliary)?;
+        let mut inputs = inputs.shallow_clone();
         let shrink = |inputs: Tensor| match config.side(self.state.epoch + 1) {
             Some(side) => inputs.f_adaptive_avg_pool2d([side, side]),
             None => Ok(inputs),
@@ -110,7 +110,7 @@ impl<N: Network> Trainer<N> {
         } else {
             Some(Tensor::f_from_slice(&config.class_weights)?.f_to_device(inputs.device())?)
         };
-        Ok(Batch { inputs, targets, auxiliary: Vec::new(), teacher: answers, class_weights })
+        Ok(Batch { inputs, targets, auxiliary, teacher: answers, class_weights })
     }
 
     /// A forward and a backward pass, which leave the gradients of the weights. Without a finite loss there is no backward

@@ -11,8 +11,6 @@ use super::memory::Memory;
 /// Widths of a [`LogMelCnn`].
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct LogMelCnnConfig {
-    /// Images of the same sound that are read at once. Default 1.
-    pub images: i64,
     /// Mel bands of the image, a multiple of 16. Default 64.
     pub n_mels: i64,
     /// Classes of the output. Default 8.
@@ -32,7 +30,6 @@ pub struct LogMelCnnConfig {
 impl Default for LogMelCnnConfig {
     fn default() -> Self {
         Self {
-            images: 1,
             n_mels: 64,
             classes: 8,
             filters: [32, 64, 128, 160],
@@ -81,6 +78,11 @@ impl LogMelCnn {
     /// # Errors
     /// LibTorch's.
     pub fn new(path: &Path, config: &LogMelCnnConfig) -> Result<Self> {
+        Self::of_images(path, config, 1)
+    }
+
+    /// The same for so many images of one sound, [`read`](Self::read) at once.
+    pub(super) fn of_images(path: &Path, config: &LogMelCnnConfig, images: i64) -> Result<Self> {
         let filters = config.filters;
         let stages = (0..POOLS.len())
             .map(|stage| {
@@ -93,7 +95,7 @@ impl LogMelCnn {
         let attention = path.sub("attention");
         Ok(Self {
             n_mels: config.n_mels,
-            stem: ConvBn::new(&path.sub("stem"), config.images, filters[0], 5, STEM_STRIDE)?,
+            stem: ConvBn::new(&path.sub("stem"), images, filters[0], 5, STEM_STRIDE)?,
             stages,
             memory,
             attention: (
@@ -257,41 +259,5 @@ impl Network for LogMelCnn {
     fn fold(&mut self) -> Result<()> {
         self.stem.fold()?;
         self.stages.iter_mut().try_for_each(ConvBn::fold)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use tch::nn::VarStore;
-    use tch::{Device, Kind, no_grad};
-
-    use super::*;
-
-    #[test]
-    fn padding_does_not_change_the_answer() {
-        tch::manual_seed(5);
-        let store = VarStore::new(Device::Cpu);
-        let mut network = LogMelCnn::new(&store.root(), &LogMelCnnConfig::default()).unwrap();
-        // Some passes in training mode give the batch norms statistics that matter.
-        let noise = Tensor::randn([8, 65, 60], (Kind::Float, Device::Cpu)).abs();
-        for _ in 0..3 {
-            let _ = no_grad(|| network.forward(&noise, true).unwrap());
-        }
-        for frames in [26, 27, 28, 29] {
-            let clip = Tensor::randn([1, 65, frames], (Kind::Float, Device::Cpu));
-            let _ = clip.narrow(1, 64, 1).fill_(1.0);
-            let alone = no_grad(|| network.forward(&clip, false).unwrap());
-            // Padding filled with anything, and a mask that says so.
-            let padding = Tensor::randn([1, 65, 23], (Kind::Float, Device::Cpu));
-            let _ = padding.narrow(1, 64, 1).fill_(0.0);
-            let padded = no_grad(|| network.forward(&Tensor::cat(&[&clip, &padding], 2), false).unwrap());
-            let worst = (&alone - padded).abs().max().double_value(&[]);
-            assert!(worst < 1e-5, "{frames} frames: {worst}");
-        }
-        let clip = Tensor::ones([1, 65, 40], (Kind::Float, Device::Cpu));
-        let before = no_grad(|| network.forward(&clip, false).unwrap());
-        network.fold().unwrap();
-        let after = no_grad(|| network.forward(&clip, false).unwrap());
-        assert!((before - after).abs().max().double_value(&[]) < 1e-4);
     }
 }
