@@ -53,13 +53,13 @@ fn confusion_matrices() {
 #[test]
 fn training_curves() {
     let mut csv = String::from(
-        "epoch,learning_rate,train_loss,samples_per_second,seconds,loss,accuracy,uar,ema_loss,ema_accuracy,ema_uar\n",
+        "epoch,learning_rate,train_loss,samples_per_second,seconds,loss,accuracy,uar,ema_loss,ema_accuracy,ema_uar,train_accuracy\n",
     );
     for epoch in 1..=30u32 {
         let done = f64::from(epoch) / 30.0;
         let noise = f64::from(epoch * 7919 % 13) / 13.0 - 0.5;
         csv += &format!(
-            "{epoch},{:.5},{:.4},300,95,{:.4},{:.4},{:.4},{:.4},{:.4},{:.4}\n",
+            "{epoch},{:.5},{:.4},300,95,{:.4},{:.4},{:.4},{:.4},{:.4},{:.4},{:.4}\n",
             0.1 * (1.0 - done),
             0.95 + 0.95 * (-3.0 * done).exp(),
             0.98 + 0.75 * (-4.0 * done).exp() + 0.05 * noise,
@@ -68,6 +68,7 @@ fn training_curves() {
             0.96 + 0.80 * (-5.0 * done).exp(),
             0.68 - 0.45 * (-5.0 * done).exp(),
             0.65 - 0.50 * (-5.0 * done).exp(),
+            0.64 - 0.40 * (-2.5 * done).exp(),
         );
     }
     let folder = tempfile::tempdir().unwrap();
@@ -75,6 +76,8 @@ fn training_curves() {
     std::fs::write(&path, csv).unwrap();
     check("curves", &plots::training_curves(&TrainingLog::load(&path).unwrap(), "Compact network on FER-2013"));
 
+    std::fs::write(&path, "epoch,train_loss,train_accuracy\n1,1.5,0.3\n2,1.2,0.45\n3,1.1,0.5\n").unwrap();
+    check("curves_unwatched", &plots::training_curves(&TrainingLog::load(&path).unwrap(), "No validation"));
     std::fs::write(&path, "epoch,train_loss\n1,1.5\n").unwrap();
     check("curves_one_epoch", &plots::training_curves(&TrainingLog::load(&path).unwrap(), "One epoch, no validation"));
     assert!(TrainingLog::load(&folder.path().join("none.csv")).is_err());

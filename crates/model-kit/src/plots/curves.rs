@@ -109,13 +109,14 @@ const TRAINING: RGBColor = GREY;
 const NETWORK: RGBColor = SERIES[0];
 const AVERAGED: RGBColor = SERIES[1];
 
-/// The curves of a training: left the losses, right accuracy and mean recall on the validation set, of the network and, if
-/// it was kept, of its averaged weights. The best accuracy is marked.
+/// The curves of a training: left the losses, right the accuracies and, on the validation set, mean recall; of the network and,
+/// if they were kept, of its averaged weights. The best accuracy on the validation set is marked.
 pub fn training_curves(log: &TrainingLog, title: &str) -> Chart {
     let curve = |column, color, dashed| Curve { color, dashed, points: log.points(column) };
     let losses =
         [curve("train_loss", TRAINING, false), curve("loss", NETWORK, false), curve("ema_loss", AVERAGED, false)];
     let accuracies = [curve("accuracy", NETWORK, false), curve("ema_accuracy", AVERAGED, false)];
+    let learnt = curve("train_accuracy", TRAINING, false);
     let recalls = [curve("uar", NETWORK, true), curve("ema_uar", AVERAGED, true)];
 
     let best = accuracies
@@ -131,7 +132,10 @@ pub fn training_curves(log: &TrainingLog, title: &str) -> Chart {
 
     let averages = !accuracies[1].points.is_empty();
     let mut loss_key = vec![("training", TRAINING, false), ("validation", NETWORK, false)];
-    let mut share_key = vec![("accuracy", INK, false), ("mean recall", INK, true)];
+    let mut share_key = vec![("accuracy", INK, false)];
+    if best.is_some() {
+        share_key.push(("mean recall", INK, true));
+    }
     if averages {
         loss_key.push(("validation, averaged weights", AVERAGED, false));
         share_key.extend([("network", NETWORK, false), ("averaged weights", AVERAGED, false)]);
@@ -139,9 +143,9 @@ pub fn training_curves(log: &TrainingLog, title: &str) -> Chart {
     let panels = [
         Panel { name: "loss", curves: losses.into(), key: loss_key, shares: false, best: None },
         Panel {
-            name: "on the validation set",
-            // Accuracies last, on top.
-            curves: recalls.into_iter().chain(accuracies).collect(),
+            name: "right answers",
+            // What was validated last, on top.
+            curves: [learnt].into_iter().chain(recalls).chain(accuracies).collect(),
             key: share_key,
             shares: true,
             best,
