@@ -5,19 +5,19 @@ use model_kit::layers::{Network, Result};
 use tch::Tensor;
 use tch::nn::Path;
 
+use super::endpoints::{STEP, cut, cut_onnx};
 use super::log_mel_cnn::{LogMelCnn, LogMelCnnConfig, parted, parted_onnx};
 use super::memory::{places, places_onnx};
 use super::speech_mask::SpeechMask;
-use crate::input::SCALE;
 
 /// What the mask leaves at least of anything: 20 dB below it.
 const LEAST: f64 = 0.01;
 
-/// By how much an image of this crate changes when power grows by a factor of e.
-const STEP: f64 = 10.0 / std::f64::consts::LN_10 / SCALE as f64;
-
 /// [`LogMelCnn`] on two images: the sound as it is, and what an estimated ratio mask leaves of it, the speaker's part. How
 /// probable it is that the speaker speaks at all weighs each moment, in what the memory reads and in the attention.
+///
+/// Outside of training it listens twice: first for where the speaker begins and ends, then to that stretch alone, with the
+/// loud frames at the level that those of the whole had.
 ///
 /// Mask and speaking are [auxiliary tasks](model_kit::data::Dataset::auxiliary) of the training: mixed from speech and noise
 /// that are known apart, a clip tells for every band and moment what the network should have taken for the speaker. In
@@ -40,21 +40,18 @@ impl MaskedCnn {
         Ok(Self { n_mels: config.n_mels, speech: SpeechMask::new(&path.sub("speech"), config.n_mels)?, network })
     }
 
-    /// The sound as it is and the speaker's part of it, `[batch, 2, n_mels, frames]`, and the logits of the mask and of
-    /// speaking, `[batch, ⌈frames/2⌉, n_mels + 1]`.
-    fn images(&self, image: &Tensor, mask: &Tensor, train: bool) -> Result<(Tensor, Tensor)> {
-        let logits = self.speech.forward(image, mask, train)?;
+    /// The sound as it is and the speaker's part of it by the logits of the mask.
+    ///
+    /// # Shapes
+    /// `image` `[batch, 1, n_mels, frames]`, `mask` `[batch, 1, 1, frames]`, `logits` `[batch, ⌈frames/2⌉, n_mels]` →
+    /// `[batch, 2, n_mels, frames]`
+    fn images(&self, image: &Tensor, mask: &Tensor, logits: &Tensor) -> Result<Tensor> {
         // Two frames of the image for each of the mask.
         let halves = places(&mask.f_squeeze_dim(1)?.f_transpose(1, 2)?)?.f_floor_divide_scalar(2)?;
         let halves = halves.f_expand([-1, -1, self.n_mels], false)?;
-        let share = logits
-            .f_narrow(2, 0, self.n_mels)?
-            .f_sigmoid()?
-            .f_gather(1, &halves, false)?
-            .f_transpose(1, 2)?
-            .f_unsqueeze(1)?;
+        let share = logits.f_sigmoid()?.f_gather(1, &halves, false)?.f_transpose(1, 2)?.f_unsqueeze(1)?;
         let speaker = image.f_add(&share.f_add_scalar(LEAST)?.f_log()?.f_mul_scalar(STEP)?)?;
-        Ok((Tensor::f_cat(&[image, &speaker], 1)?, logits))
+        Tensor::f_cat(&[image, &speaker], 1)
     }
 
     /// How many numbers the auxiliary tasks have for an image of that many frames: the mask, speaking.
@@ -68,8 +65,13 @@ impl Network for MaskedCnn {
     /// `[batch, n_mels + 1, frames]`, the last row the mask (above 0 where there is sound) → `[batch, classes]`, in training
     /// mode `[batch, classes + (n_mels + 1) · ⌈frames/2⌉]`
     fn forward(&self, input: &Tensor, train: bool) -> Result<Tensor> {
-        let (image, mask) = parted(input, self.n_mels)?;
-        let (images, logits) = self.images(&image, &mask, train)?;
+        let (mut image, mut mask) = parted(input, self.n_mels)?;
+        if !train {
+            let speaking = self.speech.forward(&image, &mask, false)?.f_narrow(2, self.n_mels, 1)?;
+            (image, mask) = cut(&image, &mask, &speaking)?;
+        }
+        let logits = self.speech.forward(&image, &mask, train)?;
+        let images = self.images(&image, &mask, &logits.f_narrow(2, 0, self.n_mels)?)?;
         let speaking = logits.f_narrow(2, self.n_mels, 1)?.f_log_sigmoid()?;
         let classes = self.network.read(&images, mask, Some(&speaking), train)?;
         if !train {
@@ -80,6 +82,8 @@ impl Network for MaskedCnn {
 
     fn export<'g>(&self, input: Value<'g>) -> model_kit::Result<Value<'g>> {
         let (image, mask) = parted_onnx(input, self.n_mels);
+        let speaking = self.speech.export(image, mask)?.slice(2, self.n_mels, self.n_mels + 1, 1);
+        let (image, mask) = cut_onnx(image, mask, speaking)?;
         let logits = self.speech.export(image, mask)?;
         let speaking = logits.slice(2, self.n_mels, self.n_mels + 1, 1).node("Neg", &[], &[]);
         let speaking = speaking.node("Softplus", &[], &[]).node("Neg", &[], &[]);
@@ -104,7 +108,7 @@ impl Network for MaskedCnn {
 #[cfg(test)]
 mod tests {
     use tch::nn::VarStore;
-    use tch::{Device, Kind, no_grad};
+    use tch::{Device, Kind};
 
     use super::*;
 
@@ -115,17 +119,14 @@ mod tests {
         let network = MaskedCnn::new(&store.root(), &LogMelCnnConfig::default()).unwrap();
         let image = Tensor::randn([1, 1, 64, 31], (Kind::Float, Device::Cpu));
         let mask = Tensor::ones([1, 1, 1, 31], (Kind::Float, Device::Cpu));
-        // A dense layer of nothing but a bias says the same share everywhere.
-        let speaker = |bias: f64| {
-            let variables = store.variables();
-            let _ = no_grad(|| variables["speech.output.weight"].shallow_clone().zero_());
-            let _ = no_grad(|| variables["speech.output.bias"].shallow_clone().fill_(bias));
-            let images = no_grad(|| network.images(&image, &mask, false).unwrap().0);
+        let speaker = |logit: f64| {
+            let logits = Tensor::full([1, 16, 64], logit, (Kind::Float, Device::Cpu));
+            let images = network.images(&image, &mask, &logits).unwrap();
             assert_eq!(images.narrow(1, 0, 1), image);
-            (images.narrow(1, 1, 1) - &image) * f64::from(SCALE)
+            (images.narrow(1, 1, 1) - &image) * f64::from(crate::input::SCALE)
         };
-        for (bias, decibels) in [(40.0, 10.0 * 1.01f64.log10()), (0.0, 10.0 * 0.51f64.log10()), (-40.0, -20.0)] {
-            let change = speaker(bias);
+        for (logit, decibels) in [(40.0, 10.0 * 1.01f64.log10()), (0.0, 10.0 * 0.51f64.log10()), (-40.0, -20.0)] {
+            let change = speaker(logit);
             assert!((change - decibels).abs().max().double_value(&[]) < 1e-4, "{decibels}");
         }
     }

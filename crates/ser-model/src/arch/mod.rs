@@ -13,6 +13,7 @@ use crate::Error;
 
 mod cnn_lstm;
 mod deep_cnn_1d;
+mod endpoints;
 mod four_conv_cnn;
 mod log_mel_cnn;
 mod masked_cnn;
