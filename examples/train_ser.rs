@@ -49,6 +49,7 @@ use ser_model::corpus::{Clip, Corpus, RAVDESS_FOLDS};
 use ser_model::dataset::{Sound, decode};
 use ser_model::evaluate::{Answers, Table};
 use ser_model::input::missing_bytes;
+use ser_model::prepared::Progress;
 use ser_model::train::{Recipe, Run, train, train_leaky};
 use ser_parts::{Parts, actors, without_calm};
 use serde_json::json;
@@ -190,6 +191,18 @@ impl<'a> Session<'a> {
     }
 
     fn run(&self, folder: &Path) -> Run {
+        let bar = ProgressBar::new(0);
+        let progress = Progress::new(move |done, of| {
+            if done == 1 {
+                bar.reset();
+                bar.set_length(of as u64);
+            }
+            bar.set_position(done as u64);
+            if done == of {
+                bar.finish_and_clear();
+                eprintln!("features of {of} samples in {:.1} s", bar.elapsed().as_secs_f64());
+            }
+        });
         Run {
             name: self.name.clone(),
             device: self.options.device.unwrap_or_else(Device::best),
@@ -198,6 +211,7 @@ impl<'a> Session<'a> {
             resume: self.options.resume,
             temperature: self.options.temperature,
             cache: self.cache.clone(),
+            progress,
         }
     }
 

@@ -1,5 +1,9 @@
 //! Clips whose features are computed before the training, for the networks on the 162-vector and on MFCCs.
 
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use emotion_core::{BoxError, LabelSet};
 use model_kit::audit::{ContentHash, Item};
 use model_kit::data::{Dataset, mix_seed};
@@ -31,6 +35,46 @@ pub struct Prepared {
     piece: Piece,
 }
 
+/// The changed versions of each clip that a training also hears. None by default.
+#[derive(Debug, Clone, Copy)]
+pub struct Copies {
+    /// How they are changed.
+    pub augment: AugmentConfig,
+    /// How many there are of each clip.
+    pub count: usize,
+    /// What the changes are drawn from.
+    pub seed: u64,
+}
+
+impl Default for Copies {
+    fn default() -> Self {
+        Self { augment: AugmentConfig::none(), count: 0, seed: 0 }
+    }
+}
+
+/// Is told, from several threads, how many of how many samples have their features; by default nobody is.
+#[derive(Clone, Default)]
+pub struct Progress(Option<Arc<dyn Fn(usize, usize) + Send + Sync>>);
+
+impl Progress {
+    /// Tells this function.
+    pub fn new(tell: impl Fn(usize, usize) + Send + Sync + 'static) -> Self {
+        Self(Some(Arc::new(tell)))
+    }
+
+    fn tell(&self, done: usize, of: usize) {
+        if let Some(tell) = &self.0 {
+            tell(done, of);
+        }
+    }
+}
+
+impl fmt::Debug for Progress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.0.is_some() { "Progress(told)" } else { "Progress(untold)" })
+    }
+}
+
 /// What is looked at of features with several frames.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Piece {
@@ -43,7 +87,7 @@ enum Piece {
 }
 
 impl Prepared {
-    /// The features of clips and of `copies` changed versions of each, on all cores; what the cache has is not computed
+    /// The features of clips and of their changed copies, on all cores; what the cache has is not computed
     /// again. Clips of other emotions than the labels' are left out. **Changed copies belong in a training set alone, made
     /// after the split.**
     ///
@@ -53,11 +97,11 @@ impl Prepared {
         sounds: &[Sound],
         labels: &LabelSet,
         extractor: &Extractor,
-        augment: &AugmentConfig,
-        copies: usize,
-        seed: u64,
+        copies: &Copies,
         cache: &Cache,
+        progress: &Progress,
     ) -> Result<Self, Error> {
+        let Copies { augment, count: copies, seed } = *copies;
         augment.check()?;
         let known: Vec<&Sound> = sounds.iter().filter(|sound| labels.contains(sound.clip.emotion)).collect();
         let babble = Babble::new(sounds);
@@ -79,7 +123,13 @@ impl Prepared {
             }
             extractor.extract(&changed()?)
         };
-        let features = (0..known.len() * (copies + 1)).into_par_iter().map(one).collect::<Result<_, _>>()?;
+        let (samples, done) = (known.len() * (copies + 1), AtomicUsize::new(0));
+        let one = |index| {
+            let features = one(index);
+            progress.tell(done.fetch_add(1, Ordering::Relaxed) + 1, samples);
+            features
+        };
+        let features = (0..samples).into_par_iter().map(one).collect::<Result<_, _>>()?;
         let target = |sound: &&Sound| -> Vec<f32> {
             labels.iter().map(|label| f32::from(u8::from(label == sound.clip.emotion))).collect()
         };
@@ -216,8 +266,16 @@ mod tests {
 
     fn prepared(config: &FeatureConfig, copies: usize, augment: &AugmentConfig) -> Prepared {
         let extractor = Extractor::new(config).unwrap();
-        let cache = Cache::in_memory();
-        Prepared::extract(&sounds(), &LabelSet::speech8(), &extractor, augment, copies, 1, &cache).unwrap()
+        let (told, last) = (Arc::new(AtomicUsize::new(0)), sounds().len() * (copies + 1));
+        let heard = told.clone();
+        let progress = Progress::new(move |done, of| {
+            assert!(done <= of && of == last);
+            heard.fetch_add(1, Ordering::Relaxed);
+        });
+        let (copies, cache) = (Copies { augment: *augment, count: copies, seed: 1 }, Cache::in_memory());
+        let set = Prepared::extract(&sounds(), &LabelSet::speech8(), &extractor, &copies, &cache, &progress).unwrap();
+        assert_eq!(told.load(Ordering::Relaxed), last);
+        set
     }
 
     #[test]

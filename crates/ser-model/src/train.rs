@@ -27,7 +27,7 @@ use crate::dataset::{ImageEvaluation, ImageTraining, Share, Sound};
 use crate::features::{Extractor, FeatureConfig, TrackConfig};
 use crate::input::{LogMel, LogMelConfig};
 use crate::model::SerModel;
-use crate::prepared::Prepared;
+use crate::prepared::{Copies, Prepared, Progress};
 use crate::statistics::Statistics;
 
 /// A network and everything that decides how it is trained.
@@ -153,6 +153,11 @@ impl Recipe {
         if self.architecture.reads_mfcc() { self.tracks.trim_db } else { 0.0 }
     }
 
+    /// The changed copies of the training clips, where features are computed before the training.
+    fn changed_copies(&self) -> Copies {
+        Copies { augment: self.augment, count: self.copies, seed: self.train.seed }
+    }
+
     /// The features that are computed before the training of a network that is not on log-mel images.
     fn prepared(&self) -> FeatureConfig {
         if self.architecture.reads_mfcc() { FeatureConfig::Tracks(self.tracks.clone()) } else { FeatureConfig::Vector }
@@ -185,6 +190,8 @@ pub struct Run {
     pub temperature: f32,
     /// Where the features of the classic networks are kept, so that the next training finds them.
     pub cache: Arc<Cache>,
+    /// Is told how far these features are.
+    pub progress: Progress,
 }
 
 /// What a training came to.
@@ -233,11 +240,13 @@ fn train_on_prepared(
     valid: &[Sound],
     callbacks: &mut [&mut dyn Callback],
 ) -> Result<Trained, Error> {
-    let (labels, seed) = (&recipe.labels, recipe.train.seed);
     let extractor = Extractor::new(&recipe.prepared())?;
-    let mut samples = Prepared::extract(train, labels, &extractor, &recipe.augment, recipe.copies, seed, &run.cache)?;
+    let extract = |sounds: &[Sound], copies: &Copies| {
+        Prepared::extract(sounds, &recipe.labels, &extractor, copies, &run.cache, &run.progress)
+    };
+    let mut samples = extract(train, &recipe.changed_copies())?;
     let statistics = samples.statistics();
-    let mut held_out = Prepared::extract(valid, labels, &extractor, &AugmentConfig::none(), 0, 0, &run.cache)?;
+    let mut held_out = extract(valid, &Copies::default())?;
     for set in [&mut samples, &mut held_out] {
         if recipe.per_speaker { set.standardize_by_speaker() } else { set.standardize(&statistics) }
     }
@@ -276,10 +285,9 @@ pub fn train_leaky(
         let got = recipe.architecture.to_string();
         return Err(Error::InvalidConfig { name: "the leaky procedure's network", expected: "a classic one", got });
     }
-    let seed = recipe.train.seed;
-    let extractor = Extractor::new(&recipe.prepared())?;
-    let all = Prepared::extract(sounds, &recipe.labels, &extractor, &recipe.augment, recipe.copies, seed, &run.cache)?;
-    let (mut samples, mut held_out) = all.part_by_sample(share, seed);
+    let (extractor, copies) = (Extractor::new(&recipe.prepared())?, recipe.changed_copies());
+    let all = Prepared::extract(sounds, &recipe.labels, &extractor, &copies, &run.cache, &run.progress)?;
+    let (mut samples, mut held_out) = all.part_by_sample(share, copies.seed);
     let items = [samples.items("train"), held_out.items("test")].concat();
     let audit = audit(&items, &AuditConfig::default())?;
     let statistics = samples.statistics();

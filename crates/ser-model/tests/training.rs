@@ -12,6 +12,7 @@ use ser_model::arch::Architecture;
 use ser_model::cache::Cache;
 use ser_model::corpus::{Corpus, held_out};
 use ser_model::dataset::{Sound, decode};
+use ser_model::prepared::Progress;
 use ser_model::train::{Recipe, Run, answers, train, train_leaky};
 use ser_model::{SAMPLE_RATE, SerModel};
 
@@ -71,6 +72,7 @@ fn run(folder: &Path) -> Run {
         resume: true,
         temperature: 1.0,
         cache: Arc::new(Cache::in_memory()),
+        progress: Progress::default(),
     }
 }
 
