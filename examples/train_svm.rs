@@ -1,35 +1,41 @@
-//! Fits a linear SVM on FER-2013: on pixels, on gradient histograms, or on what a face network sees.
+//! Fits a linear SVM on faces: on their pixels, on gradient histograms, or on what a face network sees.
 //!
 //! ```text
 //! cargo run --release --example train_svm -- --data fer2013.csv --features hog --out runs/svm-hog.safetensors
 //! cargo run --release --example train_svm -- --data fer2013.csv --features cnn --weights runs/fer/model.safetensors
+//! cargo run --release --example train_svm -- --data my-faces --out runs/svm-mine.safetensors   # happy/1.png, …
 //! ```
 //!
-//! It learns from Training with each C in turn, and keeps the machine that is right most often on PublicTest.
+//! It learns from Training with each C in turn, and keeps the machine that is right most often on PublicTest; where nothing is
+//! set apart for that, a tenth is drawn.
 
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "it talks to the one who runs it")]
 
+#[path = "common/face_source.rs"]
+mod face_source;
 #[path = "common/face_weights.rs"]
 mod face_weights;
 
 use std::path::PathBuf;
 use std::time::Instant;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use clap::{Parser, ValueEnum};
 use emotion_core::EmotionModel;
-use fer_model::dataset::{FaceSet, Fer2013, Split};
+use fer_model::dataset::{FaceSet, VotesAs};
 use fer_model::{FaceFeatures, Hog, SvmBaseline, SvmData};
 use model_kit::device::{Device, set_threads};
 use model_kit::metrics::{Confusion, fit_temperature};
 use model_kit::svm::SvmConfig;
 
 #[derive(Parser)]
-#[command(about = "Fits a linear SVM on FER-2013", version)]
+#[command(about = "Fits a linear SVM on faces", version)]
 struct Options {
-    /// fer2013.csv, with the columns emotion, pixels and Usage.
+    /// fer2013.csv, a folder that holds it, or a folder of class folders, alone or below training/ and validation/.
     #[arg(long)]
     data: PathBuf,
+    #[command(flatten)]
+    source: face_source::Source,
     /// What the machine looks at.
     #[arg(long, value_enum, default_value_t = Kind::Hog)]
     features: Kind,
@@ -43,6 +49,9 @@ struct Options {
     /// Where the best machine goes; nowhere if it is not said.
     #[arg(long)]
     out: Option<PathBuf>,
+    /// What the pictures to choose C by are drawn from, where none are set apart.
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
     /// Threads of LibTorch; as many as there are idle cores.
     #[arg(long, default_value_t = 2)]
     threads: usize,
@@ -55,34 +64,42 @@ enum Kind {
     Cnn,
 }
 
+/// The share that is drawn to choose C by, where nothing is set apart for that.
+const CHOOSING: f64 = 0.1;
+
 fn main() -> Result<()> {
     let options = Options::parse();
     set_threads(options.threads)?;
-    let data = Fer2013::load(&options.data)?;
-    let (training, public) = (data.split(Split::Training), data.split(Split::Public));
-    ensure!(!training.is_empty() && !public.is_empty(), "{} lacks Training or PublicTest", options.data.display());
+    let course = options.source.open(&options.data)?.course(VotesAs::Majority, CHOOSING, options.seed)?;
+    let (training, choosing) = (&course.training.faces, &course.choosing.faces);
+    let [learned_from, chosen_by] = &course.names;
+    eprintln!(
+        "{} pictures to learn from ({learned_from}), {} to choose by ({chosen_by})",
+        training.len(),
+        choosing.len()
+    );
     let features = match options.features {
         Kind::Pixels => FaceFeatures::Pixels,
         Kind::Hog => FaceFeatures::Hog(Hog::default()),
         Kind::Cnn => FaceFeatures::Cnn(Box::new(face_weights::open(&options.weights, Device::Cpu)?)),
     };
     let started = Instant::now();
-    let prepared = SvmData::new(&features, &training)?;
+    let prepared = SvmData::new(&features, training)?;
     eprintln!("features of {} pictures in {:.1} s", training.len(), started.elapsed().as_secs_f64());
 
-    let images: Vec<_> = (0..public.len()).map(|index| public.image(index)).collect();
+    let images: Vec<_> = (0..choosing.len()).map(|index| choosing.image(index)).collect();
     let rows = features.compute(&images)?;
-    let truth: Vec<_> = (0..public.len()).map(|index| public.emotion(index)).collect();
+    let truth: Vec<_> = (0..choosing.len()).map(|index| choosing.emotion(index)).collect();
     let mut fits: Vec<(f64, f64, SvmBaseline)> = Vec::new();
     for &c in &options.c {
         let started = Instant::now();
         let config = SvmConfig { c, ..SvmConfig::default() };
         let (svm, fit) = SvmBaseline::fit(&features, &prepared, &config, fits.last().map(|(_, _, svm)| svm))?;
         let seconds = started.elapsed().as_secs_f64();
-        let confusion = measure(&svm, &public, &rows)?;
+        let confusion = measure(&svm, choosing, &rows)?;
         let state = if fit.converged { "" } else { ", not converged" };
         println!(
-            "C {c:e}: {:.2} % of PublicTest right, mean recall {:.2} % ({} steps, {seconds:.1} s{state})",
+            "C {c:e}: {:.2} % of {chosen_by} right, mean recall {:.2} % ({} steps, {seconds:.1} s{state})",
             100.0 * confusion.accuracy(),
             100.0 * confusion.uar(),
             fit.steps

@@ -118,7 +118,7 @@ impl Network for AttentionCnn {
     }
 
     fn export<'g>(&self, input: Value<'g>) -> model_kit::Result<Value<'g>> {
-        let halve = |value: Value<'g>| value.max_pool(&[2, 2], &[2, 2], false);
+        let halve = |value: Value<'g>| value.max_pool(&[2, 2], &[2, 2], &[0, 0], false);
         let (conv1, conv2, dense1, dense2) = &self.localise;
         let hidden = halve(conv1.export(input)?).relu();
         let hidden = halve(conv2.export(hidden)?).relu().flatten();

@@ -83,7 +83,7 @@ impl Network for FiveConvCnn {
     fn export<'g>(&self, input: Value<'g>) -> model_kit::Result<Value<'g>> {
         let mut hidden = input;
         for (conv, norm) in &self.convolutions {
-            hidden = norm.export(conv.export(hidden)?)?.relu().max_pool(&[2, 2], &[2, 2], false);
+            hidden = norm.export(conv.export(hidden)?)?.relu().max_pool(&[2, 2], &[2, 2], &[0, 0], false);
         }
         hidden = hidden.flatten();
         for (linear, norm) in &self.dense {

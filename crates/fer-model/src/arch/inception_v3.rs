@@ -96,7 +96,7 @@ impl Backbone for Layers {
         for (index, unit) in self.stem.iter().enumerate() {
             hidden = unit.export(hidden)?;
             if index == 2 || index == 4 {
-                hidden = hidden.max_pool(&[3, 3], &[2, 2], false);
+                hidden = hidden.max_pool(&[3, 3], &[2, 2], &[0, 0], false);
             }
         }
         for block in &self.blocks {
@@ -240,7 +240,7 @@ impl Branch {
                     ("count_include_pad", Attribute::Int(1)),
                 ],
             ),
-            Pool::Max => input.max_pool(&[3, 3], &[2, 2], false),
+            Pool::Max => input.max_pool(&[3, 3], &[2, 2], &[0, 0], false),
         };
         for unit in &self.units {
             hidden = unit.export(hidden)?;

@@ -168,7 +168,7 @@ impl Network for MiniGenieCnn {
         for (index, (conv, norm)) in self.convolutions.iter().enumerate() {
             hidden = norm.export(conv.export(hidden)?.elu())?;
             if index % 2 == 1 {
-                hidden = hidden.max_pool(&[2, 2], &[2, 2], false);
+                hidden = hidden.max_pool(&[2, 2], &[2, 2], &[0, 0], false);
             }
         }
         hidden = hidden.flatten();

@@ -88,7 +88,7 @@ impl Network for RealtimeCnn {
     fn export<'g>(&self, input: Value<'g>) -> model_kit::Result<Value<'g>> {
         let mut hidden = input;
         for conv in &self.convolutions {
-            hidden = conv.export(hidden)?.relu().max_pool(&[2, 2], &[2, 2], false);
+            hidden = conv.export(hidden)?.relu().max_pool(&[2, 2], &[2, 2], &[0, 0], false);
         }
         hidden = hidden.flatten();
         for linear in &self.dense {

@@ -1,7 +1,7 @@
 //! ResNet (He, Zhang, Ren & Sun 2016, "Deep Residual Learning for Image Recognition"), built as torchvision builds it and
 //! with its names, so that weights trained on ImageNet can be loaded.
 
-use model_kit::export::{Attribute, Value};
+use model_kit::export::Value;
 use model_kit::layers::{BatchNorm, Conv2d, ConvBn, Result, global_average};
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
@@ -123,15 +123,7 @@ impl Backbone for Layers {
     }
 
     fn export<'g>(&self, pictures: Value<'g>) -> model_kit::Result<Value<'g>> {
-        let mut hidden = self.stem.export(pictures)?.relu().node(
-            "MaxPool",
-            &[],
-            &[
-                ("kernel_shape", Attribute::Ints(vec![3; 2])),
-                ("strides", Attribute::Ints(vec![2; 2])),
-                ("pads", Attribute::Ints(vec![1; 4])),
-            ],
-        );
+        let mut hidden = self.stem.export(pictures)?.relu().max_pool(&[3, 3], &[2, 2], &[1, 1], false);
         for block in &self.blocks {
             hidden = block.export(hidden)?;
         }

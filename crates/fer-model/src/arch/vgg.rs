@@ -142,7 +142,7 @@ impl Backbone for Stages {
             for layer in stage {
                 hidden = layer.export(hidden)?.relu();
             }
-            hidden = hidden.max_pool(&[2, 2], &[2, 2], false);
+            hidden = hidden.max_pool(&[2, 2], &[2, 2], &[0, 0], false);
         }
         Ok(hidden.global_average())
     }

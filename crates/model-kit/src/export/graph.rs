@@ -68,6 +68,18 @@ impl Node {
     }
 }
 
+impl Initialiser {
+    /// The name, when it is floats of that shape, with two dimensions or more, and those values.
+    fn name_if(&self, of_shape: &[i64], of_values: &[f32]) -> Option<String> {
+        match self {
+            Self::Floats { name, shape, values } if shape.len() > 1 && shape == of_shape && values == of_values => {
+                Some(name.clone())
+            }
+            _ => None,
+        }
+    }
+}
+
 impl Graph {
     /// What the caller of the finished file passes under this name.
     pub fn input(&self, name: &str) -> Value<'_> {
@@ -86,10 +98,20 @@ impl Graph {
 
     fn floats(&self, name: String, tensor: &Tensor) -> Result<Value<'_>> {
         let values = tensor.f_to_device(Device::Cpu)?.f_to_kind(Kind::Float)?.f_flatten(0, -1)?;
-        let initialiser =
-            Initialiser::Floats { name: name.clone(), shape: tensor.size(), values: Vec::try_from(values)? };
-        self.0.borrow_mut().initialisers.push(initialiser);
+        let (shape, values) = (tensor.size(), Vec::try_from(values)?);
+        // A layer that works twice keeps its weights once.
+        let known = self.0.borrow().initialisers.iter().find_map(|known| known.name_if(&shape, &values));
+        if let Some(name) = known {
+            return Ok(self.value(name));
+        }
+        self.0.borrow_mut().initialisers.push(Initialiser::Floats { name: name.clone(), shape, values });
         Ok(self.value(name))
+    }
+
+    fn number(&self, name: String, number: f64) -> Value<'_> {
+        let initialiser = Initialiser::Floats { name: name.clone(), shape: Vec::new(), values: vec![number as f32] };
+        self.0.borrow_mut().initialisers.push(initialiser);
+        self.value(name)
     }
 
     fn ints(&self, name: String, values: &[i64]) -> Value<'_> {
@@ -118,8 +140,8 @@ impl<'g> Value<'g> {
         self.graph.value(output)
     }
 
-    /// The same for an operation whose other inputs are tensors, such as weights; the file names them after the operation
-    /// and what is said here.
+    /// The same for an operation whose other inputs are tensors, such as weights; the file names them after the first
+    /// operation that has them and what is said here.
     ///
     /// # Errors
     /// [`Error::Backend`](crate::Error::Backend) when a tensor cannot be read.
@@ -210,6 +232,27 @@ impl<'g> Value<'g> {
         self.node("Mul", &[other], &[])
     }
 
+    /// Every value and the same number.
+    #[must_use]
+    pub fn plus_number(self, number: f64) -> Self {
+        let name = self.graph.next("Add");
+        self.plus(self.graph.number(format!("{name}.number"), number))
+    }
+
+    /// Every value times the same number.
+    #[must_use]
+    pub fn times_number(self, number: f64) -> Self {
+        let name = self.graph.next("Mul");
+        self.times(self.graph.number(format!("{name}.number"), number))
+    }
+
+    /// Every value, or the same number where that is larger.
+    #[must_use]
+    pub fn at_least(self, number: f64) -> Self {
+        let name = self.graph.next("Max");
+        self.node("Max", &[self.graph.number(format!("{name}.number"), number)], &[])
+    }
+
     /// Exponentials along a dimension, divided by their sum.
     #[must_use]
     pub fn softmax(self, dim: i64) -> Self {
@@ -273,6 +316,12 @@ impl<'g> Value<'g> {
         self.with_ints("ReduceSum", &[("axes", &[dim])], Some(("keepdims", 0)))
     }
 
+    /// The largest along one dimension, which goes away.
+    #[must_use]
+    pub fn largest(self, dim: i64) -> Self {
+        self.node("ReduceMax", &[], &[("axes", Attribute::Ints(vec![dim])), ("keepdims", Attribute::Int(0))])
+    }
+
     /// The sums of everything up to each place of a dimension.
     #[must_use]
     pub fn cumsum(self, dim: i64) -> Self {
@@ -285,13 +334,17 @@ impl<'g> Value<'g> {
         self.node("Concat", &[other], &[("axis", Attribute::Int(dim))])
     }
 
-    /// The largest of each window, as PyTorch's `max_pool1d` and `max_pool2d` without padding; `ceil` keeps a last window
-    /// that reaches beyond the end.
+    /// The largest of each window, as PyTorch's `max_pool1d` and `max_pool2d`: `padding` at both ends, which never wins;
+    /// `ceil` keeps a last window that reaches beyond the end.
     #[must_use]
-    pub fn max_pool(self, kernel: &[i64], stride: &[i64], ceil: bool) -> Self {
-        let sizes = [("kernel_shape", Attribute::Ints(kernel.to_vec())), ("strides", Attribute::Ints(stride.to_vec()))];
-        let [kernel, stride] = sizes;
-        self.node("MaxPool", &[], &[kernel, stride, ("ceil_mode", Attribute::Int(i64::from(ceil)))])
+    pub fn max_pool(self, kernel: &[i64], stride: &[i64], padding: &[i64], ceil: bool) -> Self {
+        let attributes = [
+            ("kernel_shape", Attribute::Ints(kernel.to_vec())),
+            ("strides", Attribute::Ints(stride.to_vec())),
+            ("pads", Attribute::Ints(padding.repeat(2))),
+            ("ceil_mode", Attribute::Int(i64::from(ceil))),
+        ];
+        self.node("MaxPool", &[], &attributes)
     }
 
     /// Pictures enlarged to a size, as PyTorch's `upsample_bilinear2d` without aligned corners.

@@ -53,7 +53,7 @@ impl Network for CnnLstm {
     fn export<'g>(&self, input: Value<'g>) -> model_kit::Result<Value<'g>> {
         let mut hidden = input.unsqueeze(1);
         for convolution in &self.convolutions {
-            hidden = convolution.export(hidden)?.relu().max_pool(&[2], &[2], false);
+            hidden = convolution.export(hidden)?.relu().max_pool(&[2], &[2], &[0], false);
         }
         let states = self.lstm.export(hidden.permute(&[0, 2, 1]))?;
         self.output.export(self.dense.export(states.select(1, -1))?.relu())

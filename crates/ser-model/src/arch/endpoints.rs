@@ -77,65 +77,45 @@ fn loud(image: &Tensor, mask: &Tensor) -> Result<Tensor> {
 }
 
 /// [`cut`] in an ONNX graph.
-pub(super) fn cut_onnx<'g>(
-    image: Value<'g>,
-    mask: Value<'g>,
-    speaking: Value<'g>,
-) -> model_kit::Result<(Value<'g>, Value<'g>)> {
+pub(super) fn cut_onnx<'g>(image: Value<'g>, mask: Value<'g>, speaking: Value<'g>) -> (Value<'g>, Value<'g>) {
     let heard = mask.slice(3, 0, i64::MAX, 2).squeeze(1).permute(&[0, 2, 1]);
-    let values = add(speaking, -ODDS)?.times(heard).plus(times(add(heard, -1.0)?, NEVER)?);
+    let values = speaking.plus_number(-ODDS).times(heard).plus(heard.plus_number(-1.0).times_number(NEVER));
     let sums = values.cumsum(1);
     let gains = sums.permute(&[0, 2, 1]).minus(sums.minus(values));
-    let moments = places_onnx(heard)?;
+    let moments = places_onnx(heard);
     let backwards = is_sound(moments.minus(moments.permute(&[0, 2, 1])));
-    let gains = gains.plus(times(backwards, -NEVER * NEVER)?);
+    let gains = gains.plus(backwards.times_number(-NEVER * NEVER));
     let number = |value: Value<'g>| {
         let place = value.node("ArgMax", &[], &[("axis", Attribute::Int(1)), ("keepdims", Attribute::Int(1))]);
         place.node("Cast", &[], &[("to", Attribute::Int(FLOAT))]).unsqueeze(2).unsqueeze(3)
     };
-    let (first, last) = (number(largest(gains, 2, false)), number(largest(gains, 1, false)));
-    let found = is_sound(add(last.minus(first), 1.5 - LEAST)?);
+    let (first, last) = (number(gains.largest(2)), number(gains.largest(1)));
+    let found = is_sound(last.minus(first).plus_number(1.5 - LEAST));
     let end = mask.sum(3).unsqueeze(3);
-    let begin = add(times(first, 2.0)?, -MARGIN)?.relu().times(found);
-    let behind = add(times(last, 2.0)?, 2.0 + MARGIN)?.node("Min", &[end], &[]);
+    let begin = first.times_number(2.0).plus_number(-MARGIN).relu().times(found);
+    let behind = last.times_number(2.0).plus_number(2.0 + MARGIN).node("Min", &[end], &[]);
     let end = end.plus(behind.minus(end).times(found));
 
-    let ones = add(mask.minus(mask), 1.0)?;
+    let ones = mask.minus(mask).plus_number(1.0);
     let places = ones.cumsum(3).minus(ones);
-    let from = places.plus(begin).node("Min", &[largest(places, 3, true)], &[]);
+    let from = places.plus(begin).node("Min", &[places.largest(3).unsqueeze(3)], &[]);
     let from = from.node("Cast", &[], &[("to", Attribute::Int(INT64))]);
     let from = from.node("Expand", &[image.node("Shape", &[], &[])], &[]);
     let stretch = image.node("GatherElements", &[from], &[("axis", Attribute::Int(3))]);
     let left = is_sound(end.minus(begin).minus(places));
-    let louder = loud_onnx(image, mask)?.minus(loud_onnx(stretch, left)?);
-    Ok((stretch.plus(louder), left))
+    let louder = loud_onnx(image, mask).minus(loud_onnx(stretch, left));
+    (stretch.plus(louder), left)
 }
 
 /// [`loud`] in an ONNX graph.
-fn loud_onnx<'g>(image: Value<'g>, mask: Value<'g>) -> model_kit::Result<Value<'g>> {
+fn loud_onnx<'g>(image: Value<'g>, mask: Value<'g>) -> Value<'g> {
     let bands = [("axes", Attribute::Ints(vec![2])), ("keepdims", Attribute::Int(1))];
-    let levels = times(times(image, 1.0 / STEP)?.node("ReduceLogSumExp", &[], &bands), STEP)?;
+    let levels = image.times_number(1.0 / STEP).node("ReduceLogSumExp", &[], &bands).times_number(STEP);
     let softer = is_sound(levels.minus(levels.permute(&[0, 1, 3, 2]))).times(mask.permute(&[0, 1, 3, 2]));
-    let place = times(mask.sum(3).unsqueeze(3), QUANTILE)?.node("Floor", &[], &[]);
-    let too_loud = is_sound(add(softer.sum(2).unsqueeze(2).minus(place), -0.5)?);
+    let place = mask.sum(3).unsqueeze(3).times_number(QUANTILE).node("Floor", &[], &[]);
+    let too_loud = is_sound(softer.sum(2).unsqueeze(2).minus(place).plus_number(-0.5));
     let in_reach = mask.minus(mask.times(too_loud));
-    Ok(largest(levels.plus(times(add(in_reach, -1.0)?, NEVER)?), 3, true))
-}
-
-/// Every value and a number.
-fn add(value: Value<'_>, number: f64) -> model_kit::Result<Value<'_>> {
-    value.layer("Add", &[("number", &Tensor::from(number as f32))], &[])
-}
-
-/// Every value times a number.
-fn times(value: Value<'_>, number: f64) -> model_kit::Result<Value<'_>> {
-    value.layer("Mul", &[("number", &Tensor::from(number as f32))], &[])
-}
-
-/// The largest along a dimension.
-fn largest(value: Value<'_>, dim: i64, keep: bool) -> Value<'_> {
-    let attributes = [("axes", Attribute::Ints(vec![dim])), ("keepdims", Attribute::Int(i64::from(keep)))];
-    value.node("ReduceMax", &[], &attributes)
+    levels.plus(in_reach.plus_number(-1.0).times_number(NEVER)).largest(3).unsqueeze(3)
 }
 
 #[cfg(test)]

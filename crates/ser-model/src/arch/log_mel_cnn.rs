@@ -162,7 +162,7 @@ impl LogMelCnn {
         mask = mask.slice(3, 0, i64::MAX, STEM_STRIDE);
         let mut hidden = self.stem.export(images)?.relu().times(mask);
         for (stage, (bands, frames)) in self.stages.iter().zip(POOLS) {
-            hidden = hidden.max_pool(&[bands, frames], &[bands, frames], true);
+            hidden = hidden.max_pool(&[bands, frames], &[bands, frames], &[0, 0], true);
             mask = mask.slice(3, 0, i64::MAX, frames);
             hidden = stage.export(hidden)?.relu().times(mask);
         }
@@ -221,11 +221,10 @@ impl LogMelCnn {
         if let Some(speaking) = speaking {
             scores = scores.plus(speaking);
         }
-        let padding = mask.layer("Sub", &[("one", &1f32.into())], &[])?;
-        let shares = scores.plus(padding.layer("Mul", &[("much", &1e9f32.into())], &[])?).softmax(1);
+        let shares = scores.plus(mask.plus_number(-1.0).times_number(1e9)).softmax(1);
         let mean = features.times(shares).sum(1);
         let square = features.times(features).times(shares).sum(1);
-        let variance = square.minus(mean.times(mean)).layer("Clip", &[("least", &1e-5f32.into())], &[])?;
+        let variance = square.minus(mean.times(mean)).at_least(1e-5);
         Ok(mean.cat(variance.sqrt(), 1))
     }
 }

@@ -83,19 +83,17 @@ impl Network for MaskedCnn {
     fn export<'g>(&self, input: Value<'g>) -> model_kit::Result<Value<'g>> {
         let (image, mask) = parted_onnx(input, self.n_mels);
         let speaking = self.speech.export(image, mask)?.slice(2, self.n_mels, self.n_mels + 1, 1);
-        let (image, mask) = cut_onnx(image, mask, speaking)?;
+        let (image, mask) = cut_onnx(image, mask, speaking);
         let logits = self.speech.export(image, mask)?;
         let speaking = logits.slice(2, self.n_mels, self.n_mels + 1, 1).node("Neg", &[], &[]);
         let speaking = speaking.node("Softplus", &[], &[]).node("Neg", &[], &[]);
         let shares = logits.slice(2, 0, self.n_mels, 1).sigmoid();
-        let halves =
-            places_onnx(mask.squeeze(1).permute(&[0, 2, 1]))?.layer("Mul", &[("half", &0.5f32.into())], &[])?;
+        let halves = places_onnx(mask.squeeze(1).permute(&[0, 2, 1])).times_number(0.5);
         // Whole numbers are cut, not rounded.
         let halves = halves.node("Cast", &[], &[("to", Attribute::Int(INT64))]).expand(&[1, 1, self.n_mels]);
         let shares = shares.node("GatherElements", &[halves], &[("axis", Attribute::Int(1))]);
         let shares = shares.permute(&[0, 2, 1]).unsqueeze(1);
-        let power = shares.layer("Add", &[("least", &(LEAST as f32).into())], &[])?.node("Log", &[], &[]);
-        let speaker = image.plus(power.layer("Mul", &[("step", &(STEP as f32).into())], &[])?);
+        let speaker = image.plus(shares.plus_number(LEAST).node("Log", &[], &[]).times_number(STEP));
         self.network.read_onnx(image.cat(speaker, 1), mask, Some(speaking))
     }
 

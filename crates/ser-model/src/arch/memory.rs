@@ -34,7 +34,7 @@ impl Memory {
 
     /// [`forward`](Self::forward) in an ONNX graph.
     pub(super) fn export<'g>(&self, sequence: Value<'g>, mask: Value<'g>) -> model_kit::Result<Value<'g>> {
-        let turned = turned_onnx(mask)?;
+        let turned = turned_onnx(mask);
         let turn = |sequence: Value<'g>| {
             let places = turned.node("Expand", &[sequence.node("Shape", &[], &[])], &[]);
             sequence.node("GatherElements", &[places], &[("axis", Attribute::Int(1))])
@@ -60,14 +60,14 @@ fn turned(mask: &Tensor) -> Result<Tensor> {
 }
 
 /// [`turned`] in an ONNX graph.
-fn turned_onnx(mask: Value<'_>) -> model_kit::Result<Value<'_>> {
-    let places = places_onnx(mask)?;
-    let last = mask.sum(1).unsqueeze(1).layer("Sub", &[("one", &1f32.into())], &[])?;
+fn turned_onnx(mask: Value<'_>) -> Value<'_> {
+    let places = places_onnx(mask);
+    let last = mask.sum(1).unsqueeze(1).plus_number(-1.0);
     let turned = last.minus(places);
     // Where that is below 0 there is padding.
     let padding = is_sound(places.minus(last));
     let turned = turned.plus(padding.times(places.minus(turned)));
-    Ok(turned.node("Cast", &[], &[("to", Attribute::Int(INT64))]))
+    turned.node("Cast", &[], &[("to", Attribute::Int(INT64))])
 }
 
 /// The place of each frame: 0, 1, 2, …
@@ -80,7 +80,7 @@ pub(super) fn places(mask: &Tensor) -> Result<Tensor> {
 }
 
 /// [`places`] in an ONNX graph, not yet as whole numbers.
-pub(super) fn places_onnx(mask: Value<'_>) -> model_kit::Result<Value<'_>> {
-    let ones = mask.minus(mask).layer("Add", &[("one", &1f32.into())], &[])?;
-    Ok(ones.cumsum(1).minus(ones))
+pub(super) fn places_onnx(mask: Value<'_>) -> Value<'_> {
+    let ones = mask.minus(mask).plus_number(1.0);
+    ones.cumsum(1).minus(ones)
 }

@@ -65,7 +65,7 @@ impl Network for MfccCnn {
     fn export<'g>(&self, input: Value<'g>) -> model_kit::Result<Value<'g>> {
         let mut hidden = input.slice(1, 0, self.rows, 1).unsqueeze(1);
         for convolution in &self.convolutions {
-            hidden = convolution.export(hidden)?.relu().max_pool(&[2, 2], &[2, 2], false);
+            hidden = convolution.export(hidden)?.relu().max_pool(&[2, 2], &[2, 2], &[0, 0], false);
         }
         self.output.export(self.dense.export(hidden.flatten())?.relu())
     }

@@ -76,7 +76,7 @@ fn last_states(recurrent: &Recurrent, input: &Tensor, dropout: f64, train: bool)
 fn last_states_onnx<'g>(recurrent: &Recurrent, input: Value<'g>) -> model_kit::Result<Value<'g>> {
     let states = recurrent.export(input.slice(1, 0, -1, 1).permute(&[0, 2, 1]))?;
     let frames = is_sound(input.slice(1, -1, i64::MAX, 1)).sum(2);
-    let last = frames.layer("Sub", &[("one", &1f32.into())], &[])?.relu().unsqueeze(2).expand(&[1, 1, UNITS]);
+    let last = frames.plus_number(-1.0).relu().unsqueeze(2).expand(&[1, 1, UNITS]);
     let places = last.node("Cast", &[], &[("to", Attribute::Int(INT64))]);
     Ok(states.node("GatherElements", &[places], &[("axis", Attribute::Int(1))]).squeeze(1))
 }

@@ -68,7 +68,7 @@ impl SpeechMask {
         let mask = mask.slice(3, 0, i64::MAX, STRIDE);
         let mut hidden = self.stem.export(image)?.relu().times(mask);
         for stage in &self.stages {
-            hidden = stage.export(hidden.max_pool(&[2, 1], &[2, 1], false))?.relu().times(mask);
+            hidden = stage.export(hidden.max_pool(&[2, 1], &[2, 1], &[0, 0], false))?.relu().times(mask);
         }
         let sequence = hidden.permute(&[0, 3, 1, 2]).reshape(&[0, 0, -1]);
         let mask = mask.squeeze(1).permute(&[0, 2, 1]);
