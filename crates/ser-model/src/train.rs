@@ -91,7 +91,7 @@ impl Default for Recipe {
             seconds: 2.5,
             steps_per_epoch: 100,
             train: TrainConfig {
-                epochs: 30,
+                epochs: 50,
                 batch_size: 32,
                 learning_rate: 1e-3,
                 optimizer: OptimizerConfig::adam_w(1e-2),
