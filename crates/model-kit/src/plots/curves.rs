@@ -83,15 +83,15 @@ impl TrainingLog {
 pub(super) struct Curves {
     title: String,
     summary: String,
-    panels: [Panel; 2],
+    panels: Vec<Panel>,
 }
 
 #[derive(Debug, Clone)]
 struct Panel {
     name: &'static str,
     curves: Vec<Curve>,
-    /// What the colours and strokes mean: text, colour, whether dashed.
-    key: Vec<(&'static str, RGBColor, bool)>,
+    /// What colours and strokes mean, in rows from below: text, colour, whether dashed.
+    key: [Vec<(&'static str, RGBColor, bool)>; 2],
     /// Whether values are shares, to be written in per cent.
     shares: bool,
     /// The point to mark, with its colour.
@@ -130,23 +130,21 @@ pub fn training_curves(log: &TrainingLog, title: &str) -> Chart {
         None => epochs,
     };
 
-    let averages = !accuracies[1].points.is_empty();
-    let mut loss_key = vec![("training", TRAINING, false), ("validation", NETWORK, false)];
-    let mut share_key = vec![("accuracy", INK, false)];
-    if best.is_some() {
-        share_key.push(("mean recall", INK, true));
-    }
-    if averages {
-        loss_key.push(("validation, averaged weights", AVERAGED, false));
-        share_key.extend([("network", NETWORK, false), ("averaged weights", AVERAGED, false)]);
-    }
-    let panels = [
-        Panel { name: "loss", curves: losses.into(), key: loss_key, shares: false, best: None },
+    // The colours mean the same in both panels.
+    let colors = [("training", &losses[0]), ("validation", &losses[1]), ("validation, averaged weights", &losses[2])];
+    let colors: Vec<_> = colors
+        .into_iter()
+        .filter(|(_, curve)| !curve.points.is_empty())
+        .map(|(text, curve)| (text, curve.color, false))
+        .collect();
+    let strokes = if best.is_some() { vec![("accuracy", INK, false), ("mean recall", INK, true)] } else { Vec::new() };
+    let panels = vec![
+        Panel { name: "loss", curves: losses.into(), key: [colors.clone(), Vec::new()], shares: false, best: None },
         Panel {
             name: "right answers",
             // What was validated last, on top.
             curves: [learnt].into_iter().chain(recalls).chain(accuracies).collect(),
-            key: share_key,
+            key: [colors, strokes],
             shares: true,
             best,
         },
@@ -171,12 +169,14 @@ impl Curves {
 
 impl Panel {
     fn draw<B: DrawingBackend>(&self, canvas: &Canvas<B>, left: f64) -> Result<()> {
-        let mut x = left;
-        for &(text, color, dashed) in &self.key {
-            let look = Type::plain(12.0, INK);
-            stroke(canvas, &[(x, TOP - 22.0), (x + 22.0, TOP - 22.0)], color, dashed)?;
-            canvas.text(text, (x + 28.0, TOP - 22.0), Align::Left, look)?;
-            x += 28.0 + canvas.width(text, look)? + 18.0;
+        for (row, entries) in self.key.iter().enumerate() {
+            let (mut x, y) = (left, TOP - 22.0 - 20.0 * row as f64);
+            for &(text, color, dashed) in entries {
+                let look = Type::plain(12.0, INK);
+                stroke(canvas, &[(x, y), (x + 22.0, y)], color, dashed)?;
+                canvas.text(text, (x + 28.0, y), Align::Left, look)?;
+                x += 28.0 + canvas.width(text, look)? + 18.0;
+            }
         }
 
         let points = || self.curves.iter().flat_map(|curve| &curve.points);
