@@ -16,7 +16,7 @@ pub enum Pretrained {
     /// FER-2013's seven expressions: the best one, and what [`FerModel::pretrained`] loads.
     #[default]
     Face7,
-    /// FER+'s eight, contempt among them, as probabilities of what ten people would say.
+    /// FER+'s eight, contempt among them, as probabilities of what most of ten people would say.
     FerPlus8,
     /// FER-2013's seven by a network of a twelfth of the size, for small devices.
     Tiny,
