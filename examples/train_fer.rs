@@ -24,6 +24,8 @@
 
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "it talks to the one who runs it")]
 
+#[path = "common/face_course.rs"]
+mod face_course;
 #[path = "common/face_source.rs"]
 mod face_source;
 
@@ -46,9 +48,6 @@ use model_kit::loss::Distillation;
 use model_kit::metrics::Confusion;
 use model_kit::plots::{Chart, TrainingLog, class_distribution, confusion_matrix, training_curves};
 use model_kit::trainer::{Criterion, EpochRecord, Score};
-
-/// The share of the training pictures that the epoch is chosen by where no others are set apart for it.
-const CHOOSING: f64 = 0.1;
 
 #[derive(Parser)]
 #[command(about = "Trains a face network on FER-2013, FER+ votes or pictures of your own", version)]
@@ -170,7 +169,7 @@ fn main() -> Result<()> {
         }
         None => {
             // The pictures to choose by are drawn from the same seed as everything else.
-            let course = data.course(votes_as, CHOOSING, recipe(&options, None)?.train.seed)?;
+            let course = data.course(votes_as, face_course::CHOOSING, recipe(&options, None)?.train.seed)?;
             let recipe = written(&options, &course.training.faces)?;
             train_one(&options, &recipe, &run, &data, &course)
         }
@@ -210,16 +209,7 @@ fn recipe(options: &Options, training: Option<&FaceSet>) -> Result<Recipe> {
 fn train_one(options: &Options, recipe: &Recipe, run: &Run, data: &FaceData, course: &Course) -> Result<()> {
     let [training, choosing] = [&course.training.faces, &course.choosing.faces];
     let [learned_from, chosen_by] = &course.names;
-    eprintln!(
-        "{} pictures to learn from ({learned_from}), {} to choose by ({chosen_by})",
-        training.len(),
-        choosing.len()
-    );
-    for (part, name) in [(&course.training, learned_from), (&course.choosing, chosen_by)] {
-        if let Some(left_out) = part.left_out.filter(|left_out| left_out.total() > 0) {
-            eprintln!("{name}: {} pictures left out, whose votes give no label", left_out.total());
-        }
-    }
+    face_course::announce(course);
     let out = &options.out;
     let report = watched(options, out, chosen_by, recipe.train.epochs, |callbacks| {
         Ok(train(recipe, run, training, choosing, callbacks)?)
@@ -262,7 +252,7 @@ fn cross_validate(options: &Options, recipe: &Recipe, run: &Run, part: &Part, fo
     let faces = &part.faces;
     let mut outcomes = Vec::new();
     let mut table = String::from("fold,epoch,accuracy,uar,loss\n");
-    for (number, round) in part.rounds(folds, CHOOSING, recipe.train.seed)?.into_iter().enumerate() {
+    for (number, round) in part.rounds(folds, face_course::CHOOSING, recipe.train.seed)?.into_iter().enumerate() {
         eprintln!(
             "fold {} of {folds}: {} training pictures, {} to choose by, {} to measure on",
             number + 1,

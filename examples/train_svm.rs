@@ -11,6 +11,8 @@
 
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "it talks to the one who runs it")]
 
+#[path = "common/face_course.rs"]
+mod face_course;
 #[path = "common/face_source.rs"]
 mod face_source;
 #[path = "common/face_weights.rs"]
@@ -64,20 +66,13 @@ enum Kind {
     Cnn,
 }
 
-/// The share that is drawn to choose C by, where nothing is set apart for that.
-const CHOOSING: f64 = 0.1;
-
 fn main() -> Result<()> {
     let options = Options::parse();
     set_threads(options.threads)?;
-    let course = options.source.open(&options.data)?.course(VotesAs::Majority, CHOOSING, options.seed)?;
+    let course = options.source.open(&options.data)?.course(VotesAs::Majority, face_course::CHOOSING, options.seed)?;
     let (training, choosing) = (&course.training.faces, &course.choosing.faces);
-    let [learned_from, chosen_by] = &course.names;
-    eprintln!(
-        "{} pictures to learn from ({learned_from}), {} to choose by ({chosen_by})",
-        training.len(),
-        choosing.len()
-    );
+    let chosen_by = &course.names[1];
+    face_course::announce(&course);
     let features = match options.features {
         Kind::Pixels => FaceFeatures::Pixels,
         Kind::Hog => FaceFeatures::Hog(Hog::default()),

@@ -108,12 +108,6 @@ impl Graph {
         Ok(self.value(name))
     }
 
-    fn number(&self, name: String, number: f64) -> Value<'_> {
-        let initialiser = Initialiser::Floats { name: name.clone(), shape: Vec::new(), values: vec![number as f32] };
-        self.0.borrow_mut().initialisers.push(initialiser);
-        self.value(name)
-    }
-
     fn ints(&self, name: String, values: &[i64]) -> Value<'_> {
         self.0.borrow_mut().initialisers.push(Initialiser::Ints { name: name.clone(), values: values.to_vec() });
         self.value(name)
@@ -155,6 +149,14 @@ impl<'g> Value<'g> {
         let tensors = tensors.iter().map(|(label, tensor)| self.graph.floats(format!("{name}.{label}"), tensor));
         let tensors = tensors.collect::<Result<Vec<_>>>()?;
         Ok(self.node(operation, &tensors, attributes))
+    }
+
+    /// The same for an operation whose other input is one number.
+    fn with_number(self, operation: &'static str, number: f64) -> Self {
+        let name = format!("{}.number", self.graph.next(operation));
+        let initialiser = Initialiser::Floats { name: name.clone(), shape: Vec::new(), values: vec![number as f32] };
+        self.graph.0.borrow_mut().initialisers.push(initialiser);
+        self.node(operation, &[self.graph.value(name)], &[])
     }
 
     /// The same for an operation whose other inputs are whole numbers, such as axes.
@@ -235,22 +237,19 @@ impl<'g> Value<'g> {
     /// Every value and the same number.
     #[must_use]
     pub fn plus_number(self, number: f64) -> Self {
-        let name = self.graph.next("Add");
-        self.plus(self.graph.number(format!("{name}.number"), number))
+        self.with_number("Add", number)
     }
 
     /// Every value times the same number.
     #[must_use]
     pub fn times_number(self, number: f64) -> Self {
-        let name = self.graph.next("Mul");
-        self.times(self.graph.number(format!("{name}.number"), number))
+        self.with_number("Mul", number)
     }
 
     /// Every value, or the same number where that is larger.
     #[must_use]
     pub fn at_least(self, number: f64) -> Self {
-        let name = self.graph.next("Max");
-        self.node("Max", &[self.graph.number(format!("{name}.number"), number)], &[])
+        self.with_number("Max", number)
     }
 
     /// Exponentials along a dimension, divided by their sum.

@@ -130,24 +130,23 @@ pub fn training_curves(log: &TrainingLog, title: &str) -> Chart {
         None => epochs,
     };
 
-    // The colours mean the same in both panels.
-    let colors = [("training", &losses[0]), ("validation", &losses[1]), ("validation, averaged weights", &losses[2])];
-    let colors: Vec<_> = colors
-        .into_iter()
-        .filter(|(_, curve)| !curve.points.is_empty())
-        .map(|(text, curve)| (text, curve.color, false))
-        .collect();
-    let strokes = if best.is_some() { vec![("accuracy", INK, false), ("mean recall", INK, true)] } else { Vec::new() };
+    let mut strokes = Vec::new();
+    if best.is_some() {
+        strokes.push(("accuracy", INK, false));
+    }
+    if recalls.iter().any(|curve| !curve.points.is_empty()) {
+        strokes.push(("mean recall", INK, true));
+    }
+    // What was validated last, on top.
+    let shares: Vec<Curve> = [learnt].into_iter().chain(recalls).chain(accuracies).collect();
+    let colors = |curves: &[Curve]| {
+        let named = [("training", TRAINING), ("validation", NETWORK), ("validation, averaged weights", AVERAGED)];
+        let drawn = |color| curves.iter().any(|curve| curve.color == color && !curve.points.is_empty());
+        named.into_iter().filter(|&(_, color)| drawn(color)).map(|(text, color)| (text, color, false)).collect()
+    };
     let panels = vec![
-        Panel { name: "loss", curves: losses.into(), key: [colors.clone(), Vec::new()], shares: false, best: None },
-        Panel {
-            name: "right answers",
-            // What was validated last, on top.
-            curves: [learnt].into_iter().chain(recalls).chain(accuracies).collect(),
-            key: [colors, strokes],
-            shares: true,
-            best,
-        },
+        Panel { name: "loss", key: [colors(&losses), Vec::new()], curves: losses.into(), shares: false, best: None },
+        Panel { name: "right answers", key: [colors(&shares), strokes], curves: shares, shares: true, best },
     ];
     Chart {
         width: (LEFT + 2.0 * PANEL.0 + BETWEEN + RIGHT) as u32,
