@@ -9,6 +9,10 @@ use realfft::num_traits::Float;
 use crate::error::{Error, Result};
 use crate::lanes::{Kernel, vectorized};
 
+/// 2^52: the last bit of numbers from here to twice as much counts ones. What is added to it is rounded to a whole number,
+/// and a whole number below it is put in as bits.
+pub(crate) const TWO_52: f64 = 4_503_599_627_370_496.0;
+
 /// A sample of sound: `f32` or `f64`.
 ///
 /// As in librosa, features of `f32` samples are `f32` and features of `f64` samples are `f64` wherever the docs do not

@@ -224,7 +224,10 @@ impl ImageTraining<'_> {
     /// The speech of a clip with some of what is before and after it.
     fn window(&self, index: usize, rng: &mut impl Rng) -> Range<usize> {
         let Range { start, end } = self.speech[index];
-        let most = self.augment.margin * SAMPLE_RATE as f32;
+        let AugmentConfig { margin, margin_share, .. } = self.augment;
+        // Nothing is drawn where all keep one.
+        let kept = margin_share == 1.0 || rng.random::<f32>() < margin_share;
+        let most = if kept { margin * SAMPLE_RATE as f32 } else { 0.0 };
         let mut margin = |there: usize| (rng.random::<f32>() * most.min(there as f32)) as usize;
         start - margin(start)..end + margin(self.sounds[index].samples.len() - end)
     }
@@ -485,11 +488,14 @@ mod tests {
         // One second of tone with 50 ms on either side, a frame every 16 ms.
         let quiet = heard(AugmentConfig { margin: 1.0, ..AugmentConfig::none() });
         assert!(quiet.iter().all(|frames| (63..=72).contains(frames)), "{quiet:?}");
-        let noisy = AugmentConfig { margin: 1.0, noise_share: 1.0, snr: [0.0, 0.0], ..AugmentConfig::none() };
-        let noisy = heard(noisy);
+        let crowd = AugmentConfig { margin: 1.0, noise_share: 1.0, snr: [0.0, 0.0], ..AugmentConfig::none() };
+        let noisy = heard(crowd);
         assert!(
             noisy.iter().max() > Some(&140) && noisy.iter().all(|&frames| (63..=191).contains(&frames)),
             "{noisy:?}"
         );
+        let half = AugmentConfig { margin_share: 0.5, ..crowd };
+        let without = heard(half).iter().filter(|&&frames| frames <= 72).count();
+        assert!((5..=15).contains(&without), "{without} of 20");
     }
 }

@@ -74,7 +74,9 @@ impl Default for Recipe {
             augment: AugmentConfig {
                 noise_share: 0.9,
                 babble_share: 0.8,
-                snr: [-8.0, 12.0],
+                snr: [-6.0, 8.0],
+                // Half of it as the second hearing gets it: without what stands before and after.
+                margin_share: 0.5,
                 ..AugmentConfig::default()
             },
             copies: 2,
@@ -91,7 +93,7 @@ impl Default for Recipe {
             seconds: 2.5,
             steps_per_epoch: 100,
             train: TrainConfig {
-                epochs: 50,
+                epochs: 80,
                 batch_size: 32,
                 learning_rate: 1e-3,
                 optimizer: OptimizerConfig::adam_w(1e-2),

@@ -48,8 +48,8 @@ fn unheard_actors_are_understood() {
     let (truth, scores) = answers(&model, &sounds).unwrap();
     assert_eq!(truth.len(), clips.len(), "the gate took speech for silence");
     let recall = Confusion::from_scores(&truth, &scores).unwrap().uar();
-    // The card says 60.5 %; a quarter of the clips lie close to a boundary, and processors round differently.
-    assert!(recall > 0.55, "mean recall {recall}");
+    // The card says 69.9 %; a quarter of the clips lie close to a boundary, and processors round differently.
+    assert!(recall > 0.62, "mean recall {recall}");
 }
 
 #[test]

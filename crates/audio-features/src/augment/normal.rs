@@ -6,6 +6,7 @@ use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
 use crate::lanes::{Kernel, vectorized};
+use crate::sample::TWO_52;
 
 /// Pairs of numbers that are made together.
 const PAIRS: usize = 64;
@@ -45,9 +46,6 @@ impl Kernel for BoxMuller<'_> {
         }
     }
 }
-
-/// 2^52: the last bit of numbers from here to twice as much counts ones, so a whole number below it is put in as bits.
-const TWO_52: f64 = 4_503_599_627_370_496.0;
 
 /// The whole number that these bits, 52 at most, are.
 #[inline(always)]

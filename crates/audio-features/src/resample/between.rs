@@ -3,7 +3,7 @@
 use std::f64::consts::PI;
 
 use super::kernel::Kernel;
-use crate::sample::Sample;
+use crate::sample::{Sample, TWO_52};
 
 /// Reads a signal, of which nothing lies above half its Nyquist frequency, at any place between its samples.
 ///
@@ -19,8 +19,6 @@ pub(super) struct Between<T> {
 
 /// With so many pieces the cubics are within 1e-9 of the taps that should stand there; those in `f32` fit into the fastest cache.
 const PIECES: usize = 64;
-/// 2^52: the last bit of numbers from here to twice as much counts ones, so what is added to it is rounded to a whole number.
-const TWO_52: f64 = 4_503_599_627_370_496.0;
 pub(super) const LANES: usize = 8;
 
 /// The coefficients of a chunk of taps, from the constant to the cube.

@@ -1,5 +1,7 @@
 //! Mixed precision: passes in half precision, weights in single (Micikevicius et al. 2018).
 
+use std::str::FromStr;
+
 use serde::{Deserialize, Serialize};
 use tch::nn::VarStore;
 use tch::{Kind, Tensor, no_grad};
@@ -30,6 +32,19 @@ impl Precision {
             Self::F32 => Kind::Float,
             Self::Bf16 => Kind::BFloat16,
             Self::F16 => Kind::Half,
+        }
+    }
+}
+
+impl FromStr for Precision {
+    type Err = Error;
+
+    fn from_str(name: &str) -> Result<Self, Error> {
+        match name {
+            "f32" => Ok(Self::F32),
+            "bf16" => Ok(Self::Bf16),
+            "f16" => Ok(Self::F16),
+            _ => Err(Error::config("precision", "f32, bf16 or f16", name)),
         }
     }
 }
@@ -156,6 +171,15 @@ impl LossScale {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn precisions_are_read_back() {
+        for precision in [Precision::F32, Precision::Bf16, Precision::F16] {
+            let name = serde_json::to_value(precision).unwrap();
+            assert_eq!(name.as_str().unwrap().parse::<Precision>().unwrap(), precision);
+        }
+        assert!("f64".parse::<Precision>().is_err());
+    }
 
     #[test]
     fn the_scale_halves_on_overflow_and_doubles_after_2000_good_steps() {

@@ -8,9 +8,6 @@ use super::is_sound;
 use super::memory::{places, places_onnx};
 use crate::input::SCALE;
 
-/// The logarithm of the odds above which a moment speaks for belonging to the stretch; below, it speaks against.
-const ODDS: f64 = 1.5;
-
 /// A stretch of fewer moments (half a second) was rather not found, and the sound stays whole.
 const LEAST: f64 = 15.0;
 
@@ -26,8 +23,8 @@ pub(super) const STEP: f64 = 10.0 / std::f64::consts::LN_10 / SCALE as f64;
 /// What keeps padding, and stretches that end before they begin, from being chosen.
 const NEVER: f64 = 1e4;
 
-/// Keeps the stretch of each clip in which somebody speaks in front: the one with the largest sum of log odds, less a
-/// threshold. It moves to the start; what follows is padding. Its loud frames come to the level that those of the whole had.
+/// Keeps the stretch of each clip in which somebody speaks in front: the one with the largest sum of log odds. It
+/// moves to the start; what follows is padding. Its loud frames come to the level that those of the whole had.
 ///
 /// # Shapes
 /// `image` `[batch, 1, n_mels, frames]`, `mask` `[batch, 1, 1, frames]` of 0 and 1, `speaking` `[batch, ⌈frames/2⌉, 1]`, log
@@ -35,7 +32,7 @@ const NEVER: f64 = 1e4;
 pub(super) fn cut(image: &Tensor, mask: &Tensor, speaking: &Tensor) -> Result<(Tensor, Tensor)> {
     let heard = mask.f_slice(3, 0, None, 2)?.f_squeeze_dim(1)?.f_transpose(1, 2)?;
     let never = heard.f_sub_scalar(1.0)?.f_mul_scalar(NEVER)?;
-    let values = speaking.f_sub_scalar(ODDS)?.f_mul(&heard)?.f_add(&never)?;
+    let values = speaking.f_mul(&heard)?.f_add(&never)?;
     let sums = values.f_cumsum(1, values.kind())?;
     // The sum from each moment (rows) to each other (columns).
     let gains = sums.f_transpose(1, 2)?.f_sub(&sums.f_sub(&values)?)?;
@@ -79,7 +76,7 @@ fn loud(image: &Tensor, mask: &Tensor) -> Result<Tensor> {
 /// [`cut`] in an ONNX graph.
 pub(super) fn cut_onnx<'g>(image: Value<'g>, mask: Value<'g>, speaking: Value<'g>) -> (Value<'g>, Value<'g>) {
     let heard = mask.slice(3, 0, i64::MAX, 2).squeeze(1).permute(&[0, 2, 1]);
-    let values = speaking.plus_number(-ODDS).times(heard).plus(heard.plus_number(-1.0).times_number(NEVER));
+    let values = speaking.times(heard).plus(heard.plus_number(-1.0).times_number(NEVER));
     let sums = values.cumsum(1);
     let gains = sums.permute(&[0, 2, 1]).minus(sums.minus(values));
     let moments = places_onnx(heard);

@@ -2,8 +2,8 @@
 
 use model_kit::export::Value;
 use model_kit::layers::{BatchNorm, ConvBn, Linear, Network, Result, channels_last, dropout};
-use tch::Tensor;
 use tch::nn::Path;
+use tch::{Kind, Tensor};
 
 use super::is_sound;
 use super::memory::Memory;
@@ -202,12 +202,19 @@ impl LogMelCnn {
         let scores = scores.f_add(&mask.f_sub_scalar(1.0)?.f_mul_scalar(1e9)?)?;
         let shares = scores.f_softmax(1, scores.kind())?;
         let shares = shares.f_transpose(1, 2)?;
+        // The deviation is the small difference of two larger numbers: not one for half precision.
+        let kind = features.kind();
+        let single = |tensor: &Tensor| match kind {
+            Kind::Half | Kind::BFloat16 => tensor.f_to_kind(Kind::Float),
+            _ => Ok(tensor.shallow_clone()),
+        };
+        let (features, shares) = (single(features)?, single(&shares)?);
         let weighted = |values: &Tensor| shares.f_bmm(values)?.f_squeeze_dim(1);
-        let mean = weighted(features)?;
+        let mean = weighted(&features)?;
         let square = weighted(&features.f_square()?)?;
         // Below this the deviation is rounding, and its gradient would have no bound.
         let deviation = square.f_sub(&mean.f_square()?)?.f_clamp_min(1e-5)?.f_sqrt()?;
-        Tensor::f_cat(&[mean, deviation], 1)
+        Tensor::f_cat(&[mean, deviation], 1)?.f_to_kind(kind)
     }
 
     /// [`pool`](Self::pool) in an ONNX graph.
@@ -258,5 +265,32 @@ impl Network for LogMelCnn {
     fn fold(&mut self) -> Result<()> {
         self.stem.fold()?;
         self.stages.iter_mut().try_for_each(ConvBn::fold)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tch::Device;
+    use tch::nn::VarStore;
+
+    use super::*;
+
+    #[test]
+    fn half_precision_tells_small_deviations_too() {
+        tch::manual_seed(3);
+        let mut store = VarStore::new(Device::Cpu);
+        let config = LogMelCnnConfig::default();
+        let network = LogMelCnn::new(&store.root(), &config).unwrap();
+        let count = config.filters[3] * config.n_mels / 16 + 2 * config.memory;
+        let features = Tensor::randn([2, 40, count], (Kind::Float, Device::Cpu)) * 0.05 + 3.0;
+        let features = features.to_kind(Kind::BFloat16);
+        let mask = Tensor::ones([2, 40, 1], (Kind::Float, Device::Cpu));
+        let deviations = |pooled: Tensor| pooled.narrow(1, count, count).to_kind(Kind::Float);
+        let single = deviations(network.pool(&features.to_kind(Kind::Float), &mask, None).unwrap());
+        store.bfloat16();
+        let half = network.pool(&features, &mask.to_kind(Kind::BFloat16), None).unwrap();
+        assert_eq!(half.kind(), Kind::BFloat16);
+        let worst = (deviations(half) / single - 1.0).abs().max().double_value(&[]);
+        assert!(worst < 0.05, "{worst}");
     }
 }

@@ -47,6 +47,8 @@ pub struct AugmentConfig {
     /// Most sound kept before and after the speech, in seconds, as far as the clip has any; how much is drawn each time. In
     /// quiet it is cut off again before the network hears it, but noise sounds there as everywhere. Default 1.
     pub margin: f32,
+    /// Share of clips that keep such a margin, 0 to 1; the others keep 50 ms on either side. Default 1.
+    pub margin_share: f32,
     /// Share of clips that noise is added to. Default 0.7.
     pub noise_share: f32,
     /// Share of the noises that are [`Babble`]; of the others one half is white, one pink. Default 0.6.
@@ -76,6 +78,7 @@ impl Default for AugmentConfig {
             room_share: 0.0,
             reverberation: [0.2, 0.8],
             margin: 1.0,
+            margin_share: 1.0,
             noise_share: 0.7,
             babble_share: 0.6,
             snr: [-5.0, 20.0],
@@ -118,6 +121,7 @@ impl AugmentConfig {
         octaves.into_iter().try_for_each(|(name, value)| within(name, value, 2.0, "0 to 2 octaves"))?;
         let shares = [
             ("speed_share", self.speed_share),
+            ("margin_share", self.margin_share),
             ("room_share", self.room_share),
             ("noise_share", self.noise_share),
             ("babble_share", self.babble_share),
