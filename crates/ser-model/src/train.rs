@@ -62,7 +62,8 @@ pub struct Recipe {
 }
 
 impl Default for Recipe {
-    /// What the shipped weights were trained with.
+    /// What the shipped weights were trained with, but for [`Precision::Bf16`](model_kit::trainer::Precision), which is slow on processors
+    /// without units for it.
     fn default() -> Self {
         let share = |corpus, weight| Share { corpus, weight };
         Self {
