@@ -198,17 +198,17 @@ impl LogMelCnn {
             // A moment counts in proportion to the probability.
             scores = scores.f_add(speaking)?;
         }
-        // Padding gets a score so low that its share is 0 exactly.
-        let scores = scores.f_add(&mask.f_sub_scalar(1.0)?.f_mul_scalar(1e9)?)?;
-        let shares = scores.f_softmax(1, scores.kind())?;
-        let shares = shares.f_transpose(1, 2)?;
-        // The deviation is the small difference of two larger numbers: not one for half precision.
+        // The deviation is the small difference of two larger numbers, and right only where the shares sum up to 1: not for
+        // half precision.
         let kind = features.kind();
         let single = |tensor: &Tensor| match kind {
             Kind::Half | Kind::BFloat16 => tensor.f_to_kind(Kind::Float),
             _ => Ok(tensor.shallow_clone()),
         };
-        let (features, shares) = (single(features)?, single(&shares)?);
+        let (features, scores, mask) = (single(features)?, single(&scores)?, single(mask)?);
+        // Padding gets a score so low that its share is 0 exactly.
+        let scores = scores.f_add(&mask.f_sub_scalar(1.0)?.f_mul_scalar(1e9)?)?;
+        let shares = scores.f_softmax(1, scores.kind())?.f_transpose(1, 2)?;
         let weighted = |values: &Tensor| shares.f_bmm(values)?.f_squeeze_dim(1);
         let mean = weighted(&features)?;
         let square = weighted(&features.f_square()?)?;
