@@ -307,11 +307,11 @@ def loud(image):
 
 
 def cut(x, mask, speaking):
-    """Each clip between the two moments with the largest sum of log odds above 1.5 between them, and 8 frames around."""
+    """Each clip between the two moments with the largest sum of log odds between them, and 8 frames around."""
     cut_x, cut_mask = torch.zeros_like(x), torch.zeros_like(mask)
     for index, (frames, moments) in enumerate(zip(lengths(mask), lengths(mask[..., ::2]))):
         frames, moments = int(frames), int(moments)
-        odds = speaking[index, :moments].detach() - 1.5
+        odds = speaking[index, :moments].detach()
         stretches = [(float(odds[first:end].sum()), first, end) for end in range(1, moments + 1) for first in range(end)]
         _, first, end = max(stretches)
         first, end = (0, frames) if end - first < 15 else (max(2 * first - 8, 0), min(2 * end + 8, frames))
