@@ -12,7 +12,7 @@ pub struct FaceQuality {
     /// The shorter side of the box over 96 pixels, at most 1: a face of 48 pixels, the size that the networks see, has 0.5.
     pub size: f32,
     /// v / (v + 60), where v is the variance of the Laplacian (4-neighbour) of the face at 64×64 grey pixels, in grey levels
-    /// squared, less what rounding to whole levels adds, over the square of the contrast (see `exposure`, here at least 0.2: below,
+    /// squared, less what rounding to whole levels adds, over the square of the contrast (see `exposure`, here at least 0.25: below,
     /// there is nothing to be sharp). Blurring lowers it; blurred faces have less than 0.3, and below 0.1 only
     /// the rounding of pixels is left.
     pub sharpness: f32,
@@ -48,7 +48,7 @@ pub fn assess(image: &RgbImage, bbox: &BoundingBox, landmarks: Option<&[Point; 5
     });
     // A dim face has smaller edges without being less sharp.
     let contrast = (variance.sqrt() / 40.0).min(1.0);
-    let edges = (moments(laplacian).1 - ROUNDING).max(0.0) / contrast.max(0.2).powi(2);
+    let edges = (moments(laplacian).1 - ROUNDING).max(0.0) / contrast.max(0.25).powi(2);
 
     let clipped = face.iter().filter(|&&pixel| pixel <= 4 || pixel >= 251).count() as f32 / face.len() as f32;
     let middle = (mean / 70.0).min((255.0 - mean) / 70.0).clamp(0.0, 1.0);
@@ -164,20 +164,31 @@ mod tests {
         RgbImage::from_fn(image.width(), image.height(), |x, y| Rgb([pixels[(y * image.width() + x) as usize]; 3]))
     }
 
+    fn check_blurring(seed: u64, contrast: f32) {
+        let image = texture(seed, contrast);
+        let mut last = assess(&image, &FACE, None).unwrap().sharpness;
+        for sigma in [1.5, 2.0, 3.0, 4.0, 6.0, 8.0] {
+            let blurred = changed(&image, |pixels| augment::blur(pixels, 150, sigma));
+            let sharpness = assess(&blurred, &FACE, None).unwrap().sharpness;
+            // Below 0.1 the rounding of the pixels is all that is left.
+            assert!(sharpness < last.max(0.1), "sigma {sigma}: {sharpness} after {last}");
+            last = sharpness;
+        }
+    }
+
+    #[test]
+    fn rounding_does_not_pass_for_sharpness_in_a_dim_face() {
+        // Of thousands of textures those whose rounding looks sharpest; with less contrast allowed it came above 0.1.
+        check_blurring(2_783_216_622_811_176_247, 0.205_427_84);
+        check_blurring(9_349_876_899_219_393_638, 0.174_182_07);
+    }
+
     proptest! {
         #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
 
         #[test]
         fn blurring_lowers_the_sharpness(seed: u64, contrast in 0.05f32..1.0) {
-            let image = texture(seed, contrast);
-            let mut last = assess(&image, &FACE, None).unwrap().sharpness;
-            for sigma in [1.5, 2.0, 3.0, 4.0, 6.0, 8.0] {
-                let blurred = changed(&image, |pixels| augment::blur(pixels, 150, sigma));
-                let sharpness = assess(&blurred, &FACE, None).unwrap().sharpness;
-                // Below 0.1 the rounding of the pixels is all that is left.
-                prop_assert!(sharpness < last.max(0.1), "sigma {sigma}: {sharpness} after {last}");
-                last = sharpness;
-            }
+            check_blurring(seed, contrast);
         }
 
         #[test]
