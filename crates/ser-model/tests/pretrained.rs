@@ -69,8 +69,8 @@ fn other_voices_as_loud_do_not_drown_the_speaker() {
     let (truth, scores) = answers(&model, &noisy).unwrap();
     assert_eq!(truth.len(), clips.len());
     let recall = Confusion::from_scores(&truth, &scores).unwrap().uar();
-    // Measured with earlier weights: 37.1 %, for the three others of four actors talk, one of them twice; guessing gives 12.5 %.
-    assert!(recall > 0.33, "mean recall {recall}");
+    // Measured: 40.6 %, for the three others of four actors talk, one of them twice; guessing gives 12.5 %.
+    assert!(recall > 0.35, "mean recall {recall}");
 }
 
 #[test]
