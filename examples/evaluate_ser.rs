@@ -75,6 +75,10 @@ struct Options {
     /// What noise is drawn from.
     #[arg(long, default_value_t = 0)]
     seed: u64,
+    /// How often each noise is drawn: from this seed and the next ones. The tables are about the first draw; the mean recalls of
+    /// all stand below them. Few clips in babble differ by some points from draw to draw.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
+    draws: u64,
     /// Print one JSON object instead of tables.
     #[arg(long)]
     json: bool,
@@ -103,10 +107,10 @@ struct LeftOut {
     cut_off: Vec<String>,
 }
 
-/// One model's answers in quiet, and in each noise.
+/// One model's answers in quiet, and in each draw of each noise.
 struct Heard {
     quiet: Answers,
-    noisy: Vec<(Condition, Answers)>,
+    noisy: Vec<(Condition, Vec<Answers>)>,
 }
 
 fn main() -> Result<()> {
@@ -171,10 +175,13 @@ fn main() -> Result<()> {
         evaluation.notes.insert("per_corpus".to_owned(), figures);
     }
     if !noisy.is_empty() {
-        let rows = noisy.iter().map(|(condition, answers)| answers.row(condition.to_string()));
+        let rows = noisy.iter().map(|(condition, draws)| draws[0].row(condition.to_string()));
         let rows: Vec<Row> = [quiet.row("quiet")].into_iter().chain(rows).collect();
         evaluation.notes.insert("noise".to_owned(), noise_figures(noisy)?);
         remarks.push(Table { title: "in noise".to_owned(), rows }.to_string());
+        if options.draws > 1 {
+            remarks.push(noisy.iter().map(|(condition, draws)| over_draws(*condition, draws)).collect());
+        }
     }
 
     if let Some(folder) = &options.plots {
@@ -285,7 +292,10 @@ fn ask(
         .iter()
         .map(|model| Heard {
             quiet: none(model),
-            noisy: conditions.iter().map(|&condition| (condition, none(model))).collect(),
+            noisy: conditions
+                .iter()
+                .map(|&condition| (condition, (0..options.draws).map(|_| none(model)).collect()))
+                .collect(),
         })
         .collect();
     for clips in clips.chunks(100) {
@@ -302,8 +312,11 @@ fn ask(
                 let known = heard.quiet.ask(model, &sound)?;
                 // The tables by corpus are the other models' only ones.
                 left_out.other_emotion += usize::from(number == 0 && !known);
-                for (condition, answers) in heard.noisy.iter_mut().filter(|_| number == 0) {
-                    in_noise(answers, model, &sound, *condition, babble, options.seed)?;
+                for (condition, draws) in heard.noisy.iter_mut().filter(|_| number == 0) {
+                    for (answers, draw) in draws.iter_mut().zip(0..) {
+                        let seed = options.seed.wrapping_add(draw);
+                        in_noise(answers, model, &sound, *condition, babble, seed)?;
+                    }
                 }
             }
         }
@@ -324,11 +337,26 @@ fn by_corpus(models: &[SerModel], heard: &[Heard]) -> (Vec<Table>, Value) {
     (tables, figures)
 }
 
-fn noise_figures(noisy: &[(Condition, Answers)]) -> Result<Value> {
-    let figures = noisy.iter().map(|(condition, answers)| {
+fn recalls(draws: &[Answers]) -> Vec<f64> {
+    draws.iter().map(|answers| answers.row("").uar).collect()
+}
+
+/// The mean recall over all draws of a noise, and the least and the greatest.
+fn over_draws(condition: Condition, draws: &[Answers]) -> String {
+    let recalls: Vec<f64> = recalls(draws).into_iter().map(|recall| 100.0 * recall).collect();
+    let mean = recalls.iter().sum::<f64>() / recalls.len() as f64;
+    let least = recalls.iter().copied().fold(f64::INFINITY, f64::min);
+    let greatest = recalls.iter().copied().fold(0.0, f64::max);
+    format!("{condition}, {} draws: mean recall {mean:.1} % ({least:.1} to {greatest:.1})\n", recalls.len())
+}
+
+/// What was measured in each noise: the first draw's row, and the mean recall of every draw.
+fn noise_figures(noisy: &[(Condition, Vec<Answers>)]) -> Result<Value> {
+    let figures = noisy.iter().map(|(condition, draws)| {
         let mut figures = serde_json::to_value(condition)?;
-        if let (Some(all), Value::Object(row)) = (figures.as_object_mut(), serde_json::to_value(answers.row(""))?) {
+        if let (Some(all), Value::Object(row)) = (figures.as_object_mut(), serde_json::to_value(draws[0].row(""))?) {
             all.extend(row);
+            all.insert("uar_by_draw".to_owned(), json!(recalls(draws)));
         }
         Ok(figures)
     });

@@ -40,6 +40,7 @@ use model_kit::callback::CsvLog;
 use model_kit::device::{Device, set_threads};
 use model_kit::metrics::{Confusion, Evaluation, EvaluationContext, fit_temperature};
 use model_kit::plots::{TrainingLog, confusion_matrix, training_curves};
+use model_kit::split::SavedSplit;
 use model_kit::trainer::Precision;
 use ser_console::Console;
 use ser_model::SerModel;
@@ -134,6 +135,11 @@ struct Options {
     /// Where decoded sound and features are kept between runs; nowhere by default.
     #[arg(long)]
     cache: Option<PathBuf>,
+    /// A model file whose weights to start from, instead of drawn ones; where it has other labels, all but the last layer.
+    /// What it has heard must not be measured on: with --cross-validate this is the folder of an earlier one, by the same
+    /// protocol and data, and each fold starts from its own model there.
+    #[arg(long, conflicts_with = "leaky")]
+    start_from: Option<PathBuf>,
     /// Go on where a training in the same folder stopped.
     #[arg(long)]
     resume: bool,
@@ -194,7 +200,7 @@ impl<'a> Session<'a> {
         places.iter().map(|&place| self.sounds[place].clone()).collect()
     }
 
-    fn run(&self, folder: &Path) -> Run {
+    fn run(&self, folder: &Path, start_from: Option<PathBuf>) -> Run {
         let bar = ProgressBar::new(0);
         let progress = Progress::new(move |done, of| {
             if done == 1 {
@@ -213,6 +219,7 @@ impl<'a> Session<'a> {
             loader_threads: self.options.loaders,
             folder: folder.to_owned(),
             resume: self.options.resume,
+            start_from,
             temperature: self.options.temperature,
             cache: self.cache.clone(),
             progress,
@@ -233,12 +240,25 @@ impl<'a> Session<'a> {
             &hash[..12],
             parts.audit(&self.sounds)?
         );
+        let start_from = self.start_from(folder, &hash)?;
         let mut log = CsvLog::new(folder.join("metrics.csv"));
         let (learnt, validation) = (self.part(learnt), self.part(validation));
         let callbacks: &mut [&mut dyn model_kit::callback::Callback] = &mut [&mut log, &mut Console::new()];
-        let trained = train(&self.recipe, &self.run(folder), &learnt, &validation, callbacks)?;
+        let trained = train(&self.recipe, &self.run(folder, start_from), &learnt, &validation, callbacks)?;
         self.curves(folder)?;
         Ok(trained.model)
+    }
+
+    /// The model to start from; in a cross-validation, that of the same fold, which must have held out the same clips.
+    fn start_from(&self, folder: &Path, split: &str) -> Result<Option<PathBuf>> {
+        let Some(start) = &self.options.start_from else { return Ok(None) };
+        if self.options.cross_validate.is_none() {
+            return Ok(Some(start.clone()));
+        }
+        let there = start.join(folder.file_name().context("the folder of a fold has a name")?);
+        let learnt = SavedSplit::load(&there.join("split.json"))?;
+        ensure!(learnt.hash() == split, "{} has heard other clips than this fold's to learn from", there.display());
+        Ok(Some(there.join("model.safetensors")))
     }
 
     fn curves(&self, folder: &Path) -> Result<()> {
@@ -372,7 +392,7 @@ impl<'a> Session<'a> {
         let folder = &self.options.out;
         let mut log = CsvLog::new(folder.join("metrics.csv"));
         let callbacks: &mut [&mut dyn model_kit::callback::Callback] = &mut [&mut log, &mut Console::new()];
-        let leaky = train_leaky(&self.recipe, &self.run(folder), &self.sounds, 0.2, callbacks)?;
+        let leaky = train_leaky(&self.recipe, &self.run(folder, None), &self.sounds, 0.2, callbacks)?;
         self.curves(folder)?;
         let held_out = leaky.confusion.samples();
         let copies =

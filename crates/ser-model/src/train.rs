@@ -1,7 +1,7 @@
 //! Training speech networks.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use emotion_core::{Emotion, LabelSet, Scores};
@@ -16,9 +16,10 @@ use model_kit::trainer::{Report, TrainConfig, Trainer};
 use model_kit::weights::Weights;
 use serde::{Deserialize, Serialize};
 use tch::Kind;
+use tch::nn::VarStore;
 
 use crate::Error;
-use crate::arch::Architecture;
+use crate::arch::{Architecture, is_last_layer};
 use crate::augment::AugmentConfig;
 use crate::cache::Cache;
 use crate::config::{Features, ModelConfig, SequenceConfig};
@@ -189,6 +190,9 @@ pub struct Run {
     pub folder: PathBuf,
     /// Go on from `last.safetensors` if it is there.
     pub resume: bool,
+    /// The file of a model of the same network whose weights the training starts from, instead of drawn ones: all of them,
+    /// or, where its labels are others, all but those of the last layer. Everything it has heard counts as heard.
+    pub start_from: Option<PathBuf>,
     /// The temperature of the result where there are no validation clips to fit it on.
     pub temperature: f32,
     /// Where the features of the classic networks are kept, so that the next training finds them.
@@ -307,6 +311,24 @@ pub fn train_leaky(
     Ok(Leaky { report: trained.report, confusion, audit })
 }
 
+/// Copies a model file's weights into the network of `config`.
+fn start_from(path: &Path, config: &ModelConfig, store: &VarStore) -> Result<(), Error> {
+    let mut weights = Weights::open(path)?;
+    let there = ModelConfig::from_weights(&weights)?;
+    if there.architecture != config.architecture {
+        return Err(Error::InvalidConfig {
+            name: "the model to start from",
+            expected: "of the network that is trained",
+            got: format!("{} instead of {}", there.architecture, config.architecture),
+        });
+    }
+    if there.labels != config.labels {
+        weights.tensors.retain(|name, _| !is_last_layer(name));
+        weights.tensors.extend(store.variables().into_iter().filter(|(name, _)| is_last_layer(name)));
+    }
+    Ok(weights.load_into(store)?)
+}
+
 fn fit<D: Dataset, V: Dataset>(
     recipe: &Recipe,
     run: &Run,
@@ -333,6 +355,9 @@ fn fit<D: Dataset, V: Dataset>(
             .metadata(BTreeMap::from([config.to_metadata()]))
             .loader_threads(run.loader_threads)
             .save_to(&run.folder)?;
+    if let Some(path) = &run.start_from {
+        trainer = trainer.start_from(|store| start_from(path, &config, store))?;
+    }
     if run.resume {
         trainer.resume_if_there()?;
     }

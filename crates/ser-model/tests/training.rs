@@ -6,8 +6,10 @@ use std::f32::consts::TAU;
 use std::path::Path;
 use std::sync::Arc;
 
+use emotion_core::{Emotion, LabelSet};
 use hound::{SampleFormat, WavSpec, WavWriter};
 use model_kit::device::Device;
+use model_kit::weights::Weights;
 use ser_model::arch::Architecture;
 use ser_model::cache::Cache;
 use ser_model::corpus::{Corpus, held_out};
@@ -70,6 +72,7 @@ fn run(folder: &Path) -> Run {
         loader_threads: 1,
         folder: folder.into(),
         resume: true,
+        start_from: None,
         temperature: 1.0,
         cache: Arc::new(Cache::in_memory()),
         progress: Progress::default(),
@@ -99,6 +102,37 @@ fn every_network_trains_reproduces_and_loads() {
         let sound = &validation[0].samples;
         let predict = |model: &SerModel| model.predict(sound, SAMPLE_RATE).unwrap();
         assert_eq!(predict(&loaded), predict(&trained.model), "{architecture}");
+    }
+}
+
+#[test]
+fn a_training_starts_from_another_model() {
+    model_kit::device::set_threads(1).unwrap();
+    let root = tempfile::tempdir().unwrap();
+    let (training, _) = corpus(&root.path().join("data"));
+    let weights = |name: &str| Weights::open(&root.path().join(name).join("model.safetensors")).unwrap().tensors;
+    for (architecture, last) in [(Architecture::MaskedCnn, "network.output."), (Architecture::Mlp, "output.")] {
+        let [first, same, other] = ["first", "same", "other"].map(|name| format!("{architecture}-{name}"));
+        let recipe = recipe(architecture);
+        train(&recipe, &run(&root.path().join(&first)), &training, &[], &mut []).unwrap();
+
+        // Steps too small to be seen: what the training starts from is what it ends with, but for the statistics of the norms.
+        let mut still = recipe.clone();
+        (still.train.learning_rate, still.train.seed) = (1e-12, 8);
+        let start_from = Some(root.path().join(&first).join("model.safetensors"));
+        let started = |name: &str| Run { start_from: start_from.clone(), ..run(&root.path().join(name)) };
+        train(&still, &started(&same), &training, &[], &mut []).unwrap();
+        still.labels = LabelSet::new(&[Emotion::Sad, Emotion::Happy]).unwrap();
+        train(&still, &started(&other), &training, &[], &mut []).unwrap();
+        for (name, tensor) in weights(&first).iter().filter(|(name, _)| !name.contains("running")) {
+            assert_eq!(tensor, &weights(&same)[name], "{architecture}: {name}");
+            let kept = tensor.size() == weights(&other)[name].size() && tensor == &weights(&other)[name];
+            assert_eq!(kept, !name.starts_with(last), "{architecture}: {name}");
+        }
+
+        let another = self::recipe(Architecture::LogMelCnn);
+        let error = train(&another, &started("another"), &training, &[], &mut []).unwrap_err().to_string();
+        assert!(error.contains(&format!("{architecture} instead of LogMelCnn")), "{error}");
     }
 }
 

@@ -174,6 +174,11 @@ fn is_sound(mask: Value<'_>) -> Value<'_> {
     mask.node("Sign", &[], &[]).relu()
 }
 
+/// Whether a tensor of this name belongs to the layer that tells the classes apart.
+pub(crate) fn is_last_layer(name: &str) -> bool {
+    name.strip_prefix("network.").unwrap_or(name).starts_with("output.")
+}
+
 #[cfg(test)]
 mod tests {
     use tch::nn::VarStore;
