@@ -48,7 +48,7 @@ fn unheard_actors_are_understood() {
     let (truth, scores) = answers(&model, &sounds).unwrap();
     assert_eq!(truth.len(), clips.len(), "the gate took speech for silence");
     let recall = Confusion::from_scores(&truth, &scores).unwrap().uar();
-    // The card says 69.9 %; a quarter of the clips lie close to a boundary, and processors round differently.
+    // The card says 69.1 %; a quarter of the clips lie close to a boundary, and processors round differently.
     assert!(recall > 0.62, "mean recall {recall}");
 }
 
@@ -69,8 +69,8 @@ fn other_voices_as_loud_do_not_drown_the_speaker() {
     let (truth, scores) = answers(&model, &noisy).unwrap();
     assert_eq!(truth.len(), clips.len());
     let recall = Confusion::from_scores(&truth, &scores).unwrap().uar();
-    // Measured: 40.6 %, for the three others of four actors talk, one of them twice; guessing gives 12.5 %.
-    assert!(recall > 0.35, "mean recall {recall}");
+    // Measured: 45.3 %, for the three others of four actors talk, one of them twice; guessing gives 12.5 %.
+    assert!(recall > 0.39, "mean recall {recall}");
 }
 
 #[test]
