@@ -181,6 +181,18 @@ impl Weights {
             Ok(())
         })
     }
+
+    /// [`load_into`](Self::load_into) for all tensors but those of some names: of these the network keeps its own, and the file's
+    /// may be missing or of any shape.
+    ///
+    /// # Errors
+    /// As [`load_into`](Self::load_into).
+    pub fn load_all_but(&self, left_out: impl Fn(&str) -> bool, store: &VarStore) -> Result<(), Error> {
+        let mut weights = self.strip_prefix("");
+        weights.tensors.retain(|name, _| !left_out(name));
+        weights.tensors.extend(store.variables().into_iter().filter(|(name, _)| left_out(name)));
+        weights.load_into(store)
+    }
 }
 
 /// Writes a whole file under a temporary name beside its own, flushes it to the disk and renames it.

@@ -313,7 +313,7 @@ pub fn train_leaky(
 
 /// Copies a model file's weights into the network of `config`.
 fn start_from(path: &Path, config: &ModelConfig, store: &VarStore) -> Result<(), Error> {
-    let mut weights = Weights::open(path)?;
+    let weights = Weights::open(path)?;
     let there = ModelConfig::from_weights(&weights)?;
     if there.architecture != config.architecture {
         return Err(Error::InvalidConfig {
@@ -322,11 +322,8 @@ fn start_from(path: &Path, config: &ModelConfig, store: &VarStore) -> Result<(),
             got: format!("{} instead of {}", there.architecture, config.architecture),
         });
     }
-    if there.labels != config.labels {
-        weights.tensors.retain(|name, _| !is_last_layer(name));
-        weights.tensors.extend(store.variables().into_iter().filter(|(name, _)| is_last_layer(name)));
-    }
-    Ok(weights.load_into(store)?)
+    let new_labels = there.labels != config.labels;
+    Ok(weights.load_all_but(|name| new_labels && is_last_layer(name), store)?)
 }
 
 fn fit<D: Dataset, V: Dataset>(

@@ -1,6 +1,5 @@
 //! What the networks for large pictures in colour share: how grey faces enter them, and weights that others trained.
 
-use std::collections::BTreeMap;
 use std::fmt;
 
 use model_kit::export::Value;
@@ -112,11 +111,7 @@ fn is_backbone(name: &str) -> bool {
 /// # Errors
 /// [`Error::Model`](crate::Error::Model) with every missing, unexpected and mis-shaped name, and then nothing is copied.
 pub fn load_backbone(weights: &Weights, store: &VarStore) -> Result<()> {
-    let mut backbone = weights.strip_prefix("");
-    backbone.tensors.retain(|name, _| is_backbone(name) && !name.starts_with(HEAD));
-    let head: BTreeMap<_, _> = store.variables().into_iter().filter(|(name, _)| name.starts_with(HEAD)).collect();
-    backbone.tensors.extend(head);
-    Ok(backbone.load_into(store)?)
+    Ok(weights.load_all_but(|name| !is_backbone(name) || name.starts_with(HEAD), store)?)
 }
 
 /// Checks a backbone of so many parameters and features, in both modes: what is trained, what comes out, and that folding
